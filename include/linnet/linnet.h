@@ -1,0 +1,18 @@
+/* linnet/linnet.h - everything. Read in this order: base, tensor, linop, tokenizer, model, compress, result. */
+#ifndef LINNET_LINNET_H
+#define LINNET_LINNET_H
+
+#include <linnet/base.h>
+#include <linnet/compress.h>
+#include <linnet/eval.h>
+#include <linnet/generate.h>
+#include <linnet/io.h>
+#include <linnet/linop.h>
+#include <linnet/model.h>
+#include <linnet/params.h>
+#include <linnet/result.h>
+#include <linnet/system.h>
+#include <linnet/tensor.h>
+#include <linnet/tokenizer.h>
+
+#endif

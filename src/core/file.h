@@ -1,0 +1,41 @@
+/* file.h - files that are read whole, mapped, or replaced atomically. Messages name the path. */
+#ifndef LINNET_CORE_FILE_H
+#define LINNET_CORE_FILE_H
+
+#include "core/core.h"
+
+/* Read-only mapping. Reference-counted, because tensors keep it alive. A file that shrinks while mapped raises SIGBUS;
+ * ln__map_guard_install (called by the command, never by the library itself) turns that into one line and exit 3. */
+typedef struct ln__map ln__map;
+ln_status ln__map_open(ln__map **out, const char *path); /* refuses directories; an empty file maps to 0 bytes */
+const unsigned char *ln__map_data(const ln__map *m);
+size_t ln__map_bytes(const ln__map *m);
+const char *ln__map_path(const ln__map *m);
+ln__map *ln__map_retain(const ln__map *m);
+void ln__map_release(ln__map *m);
+void ln__map_guard_install(void);
+
+/* Whole file, NUL-terminated (the NUL is not counted). Free with ln__free. */
+ln_status ln__file_read(char **data, size_t *bytes, const char *path);
+bool ln__file_exists(const char *path);
+bool ln__file_is_dir(const char *path);
+ln_status ln__file_size(int64_t *bytes, const char *path);
+ln_status ln__file_xxh64(uint64_t *hash, int64_t *bytes, const char *path); /* streamed; directories: see result.h */
+ln_status ln__path_join(char **out, const char *dir, const char *name);
+
+/* Atomic writing: bytes go to PATH.tmp-XXXXXX beside it; commit fsyncs and renames; free without commit removes it.
+ * Temporary files still open are also removed by the command's signal handlers. Reports a full disk with what was
+ * needed. */
+typedef struct ln__out ln__out;
+ln_status ln__out_open(ln__out **out, const char *path);
+ln_status ln__out_write(ln__out *o, const void *data, size_t bytes);
+int64_t ln__out_bytes(const ln__out *o); /* written so far */
+ln_status ln__out_commit(ln__out *o);    /* the handle stays to be freed */
+void ln__out_free(ln__out *o);           /* NULL is fine */
+ln_status ln__file_write(const char *path, const void *data, size_t bytes); /* all of the above in one call */
+
+/* A new output directory: refused when it exists and is not empty unless `force` (then its files are replaced). */
+ln_status ln__dir_make(const char *path, bool force);
+ln_status ln__dir_list(char ***names, int64_t *n, const char *path); /* sorted; free each and the array with ln__free */
+
+#endif

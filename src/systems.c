@@ -1,0 +1,22 @@
+/* systems.c - the table of all systems, in the order of `linnet list`. One line to register a system. */
+#include <linnet/system.h>
+
+#include <stddef.h>
+#include <string.h>
+
+static const ln_system *const systems[] = {
+    NULL,
+};
+
+const ln_system *const *ln_systems(void)
+{
+    return systems;
+}
+
+const ln_system *ln_system_find(const char *verb, const char *name)
+{
+    for (const ln_system *const *s = systems; *s; s++)
+        if (strcmp((*s)->name, name) == 0 && (!verb || strcmp((*s)->verb, verb) == 0))
+            return *s;
+    return NULL;
+}

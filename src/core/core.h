@@ -6,6 +6,7 @@
 #include <linnet/params.h>
 #include <linnet/tensor.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 
 /* Record a message and hand the code back:  return ln__fail(LN_ERR_SHAPE, "..."). */
@@ -13,17 +14,20 @@ __attribute__((format(printf, 2, 3))) ln_status ln__fail(ln_status code, const c
 /* Put "prefix: " before the message that is already there, and hand the code back. */
 __attribute__((format(printf, 2, 3))) ln_status ln__fail_in(ln_status code, const char *fmt, ...);
 
+/* vsnprintf that does not follow the host's locale: a decimal point is always '.'. */
+__attribute__((format(printf, 3, 0))) int ln__vformat(char *buf, size_t n, const char *fmt, va_list args);
+
 /* Single-exit helpers: both need a local `st` and a label `done`. LN_TRY keeps the message it finds. */
-#define LN_TRY(call)          \
-    do {                      \
-        st = (call);          \
-        if (st != LN_OK)      \
-            goto done;        \
+#define LN_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        st = (call);                                                                                                   \
+        if (st != LN_OK)                                                                                               \
+            goto done;                                                                                                 \
     } while (0)
-#define LN_FAIL(code, ...)                 \
-    do {                                   \
-        st = ln__fail((code), __VA_ARGS__); \
-        goto done;                         \
+#define LN_FAIL(code, ...)                                                                                             \
+    do {                                                                                                               \
+        st = ln__fail((code), __VA_ARGS__);                                                                            \
+        goto done;                                                                                                     \
     } while (0)
 
 /* Overflow-checked, 64-byte aligned, counted against the memory limit. count*size == 0 gives a valid pointer. */
@@ -62,15 +66,38 @@ size_t ln__arena_used(const ln__arena *a); /* bytes handed out since the last re
 void ln__arena_free(ln__arena *a);
 
 /* Option tables, one entry each. T is the options struct, f the field. */
-#define LN_P_INT(T, f, def, lo, hi, help) { #f, LN_PARAM_INT32, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0 }
-#define LN_P_INT64(T, f, def, lo, hi, help) { #f, LN_PARAM_INT64, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0 }
-#define LN_P_REAL(T, f, def, lo, hi, help) { #f, LN_PARAM_FLOAT64, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0 }
-#define LN_P_BOOL(T, f, def, help) { #f, LN_PARAM_BOOL, offsetof(T, f), def, 0, 1, help, NULL, NULL, 0, 0 }
-#define LN_P_BYTES(T, f, def, lo, hi, help) { #f, LN_PARAM_BYTES, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0 }
-#define LN_P_TEXT(T, f, text, what, help) \
-    { #f, LN_PARAM_STRING, offsetof(T, f), 0, 0, 0, help, what, text, 0, 0 }
-#define LN_P_CHOICE(T, f, def, words, help) { #f, LN_PARAM_CHOICE, offsetof(T, f), def, 0, 63, help, words, NULL, 0, 0 }
-#define LN_P_END { NULL, LN_PARAM_END, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
+#define LN_P_INT(T, f, def, lo, hi, help)                                                                              \
+    {                                                                                                                  \
+#f, LN_PARAM_INT32, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0                                        \
+    }
+#define LN_P_INT64(T, f, def, lo, hi, help)                                                                            \
+    {                                                                                                                  \
+#f, LN_PARAM_INT64, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0                                        \
+    }
+#define LN_P_REAL(T, f, def, lo, hi, help)                                                                             \
+    {                                                                                                                  \
+#f, LN_PARAM_FLOAT64, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0                                      \
+    }
+#define LN_P_BOOL(T, f, def, help)                                                                                     \
+    {                                                                                                                  \
+#f, LN_PARAM_BOOL, offsetof(T, f), def, 0, 1, help, NULL, NULL, 0, 0                                           \
+    }
+#define LN_P_BYTES(T, f, def, lo, hi, help)                                                                            \
+    {                                                                                                                  \
+#f, LN_PARAM_BYTES, offsetof(T, f), def, lo, hi, help, NULL, NULL, 0, 0                                        \
+    }
+#define LN_P_TEXT(T, f, text, what, help)                                                                              \
+    {                                                                                                                  \
+#f, LN_PARAM_STRING, offsetof(T, f), 0, 0, 0, help, what, text, 0, 0                                           \
+    }
+#define LN_P_CHOICE(T, f, def, words, help)                                                                            \
+    {                                                                                                                  \
+#f, LN_PARAM_CHOICE, offsetof(T, f), def, 0, 63, help, words, NULL, 0, 0                                       \
+    }
+#define LN_P_END                                                                                                       \
+    {                                                                                                                  \
+        NULL, LN_PARAM_END, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0                                                         \
+    }
 
 /* Copies min(caller's size, ours) bytes of a public options struct (first field uint32_t struct_size) over our
  * defaults, rejects unknown non-zero bytes after ours (LN_ERR_UNSUPPORTED), then checks the table's bounds. `dst`

@@ -31,9 +31,9 @@ ln_status ln__out_open(ln__out **out, const char *path);
 ln_status ln__out_write(ln__out *o, const void *data, size_t bytes);
 /* Somewhere else in the file (a hole before it is fine until it is written); the next ln__out_write still appends. */
 ln_status ln__out_write_at(ln__out *o, int64_t offset, const void *data, size_t bytes);
-int64_t ln__out_bytes(const ln__out *o); /* written so far */
-ln_status ln__out_commit(ln__out *o);    /* the handle stays to be freed */
-void ln__out_free(ln__out *o);           /* NULL is fine */
+int64_t ln__out_bytes(const ln__out *o);                                    /* written so far */
+ln_status ln__out_commit(ln__out *o);                                       /* the handle stays to be freed */
+void ln__out_free(ln__out *o);                                              /* NULL is fine */
 ln_status ln__file_write(const char *path, const void *data, size_t bytes); /* all of the above in one call */
 /* Unlinks the temporary files of every handle not yet committed or freed. Async-signal-safe: for signal handlers that
  * are about to leave the process. */

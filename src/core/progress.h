@@ -5,8 +5,8 @@
 #include "core/core.h"
 
 typedef struct ln__progress {
-    FILE *to;          /* NULL: quiet */
-    bool terminal;     /* rewrite one line; otherwise a plain line at most every 10 s */
+    FILE *to;      /* NULL: quiet */
+    bool terminal; /* rewrite one line; otherwise a plain line at most every 10 s */
     char stage[64];
     double started, last_shown;
     int64_t last_done;

@@ -11,7 +11,9 @@ typedef enum ln__cpu_level { LN_CPU_REF = 0, LN_CPU_AVX2 = 1, LN_CPU_AVX512 = 2 
 enum { LN_CPU_HAS_VNNI = 1u << 0, LN_CPU_HAS_BF16 = 1u << 1 };
 
 /* An activation row prepared for integer dot products: per 32 elements an f32 scale, the sum of the quants times the
- * scale (for formats with a minimum), and 32 int8 quants. cols is padded to whole blocks. */
+ * scale (for formats with a minimum), and 32 int8 quants in [-127, 127]. cols is padded to whole blocks. A block with
+ * NaN or Inf gets scale = sum = NaN; one with no magnitude above LN_Q8_TINY is all zeros (its inverse could overflow). */
+#define LN_Q8_TINY 1e-30f
 typedef struct ln__q8 {
     float scale;
     float sum; /* scale * sum of quants */
@@ -67,7 +69,12 @@ ln_status ln__kernels_for(ln__kernels *out, ln__cpu_level level);
 /* The level this CPU supports, its flags, and names for reports ("avx2", "avx512+vnni+bf16"). */
 ln__cpu_level ln__cpu_best(unsigned *flags);
 const char *ln__cpu_name(const ln__kernels *k);
-ln_status ln__cpu_force(const char *name); /* "ref", "avx2", "avx512", "auto" */
+/* "ref", "avx2", "avx512", or "auto": LINNET_CPU again. LN_ERR_ARG for another word, LN_ERR_UNSUPPORTED for a level
+ * that this CPU lacks; the table in use is then untouched. Not while kernels run on other threads. */
+ln_status ln__cpu_force(const char *name);
+/* Is LINNET_CPU, if set, one of those words and within this CPU? For the command to call at start: ln__k cannot report
+ * and falls back to the best level. */
+ln_status ln__cpu_check_env(void);
 
 /* Filled in by level, each only when compiled in. */
 void ln__kernels_init_ref(ln__kernels *k);

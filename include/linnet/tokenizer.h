@@ -10,7 +10,10 @@ extern "C" {
 
 typedef struct ln_tokenizer ln_tokenizer;
 
-/** From a Hugging Face `tokenizer.json` (a tokenizer_config.json beside it supplies chat template and BOS/EOS). */
+/**
+ * From a Hugging Face `tokenizer.json` or the directory that holds it (a tokenizer_config.json beside it supplies chat
+ * template and BOS/EOS), a GGUF file, or a llama2.c tokenizer file (tok512.bin). Told apart by content.
+ */
 LN_API LN_MUST_CHECK ln_status ln_tokenizer_open(ln_tokenizer **out, const char *path);
 /** From the bytes of a tokenizer.json. `name` is used in messages. */
 LN_API LN_MUST_CHECK ln_status ln_tokenizer_parse(ln_tokenizer **out, const char *json, size_t bytes, const char *name);
@@ -28,7 +31,10 @@ enum {
  */
 LN_API LN_MUST_CHECK ln_status ln_tokenizer_encode(int32_t **ids, int64_t *n, const ln_tokenizer *t, const char *text,
                                                    size_t bytes, unsigned flags);
-/** Bytes of a token sequence, NUL-terminated; `bytes` excludes the NUL. Free with ln_free. skip_special drops specials. */
+/**
+ * Bytes of a token sequence, NUL-terminated; `bytes` excludes the NUL. Free with ln_free. skip_special drops specials.
+ * The bytes are what the tokens say: a sequence that ends inside a character ends in broken UTF-8 (ln_text_repair).
+ */
 LN_API LN_MUST_CHECK ln_status ln_tokenizer_decode(char **text, size_t *bytes, const ln_tokenizer *t,
                                                    const int32_t *ids, int64_t n, bool skip_special);
 
@@ -54,6 +60,19 @@ LN_API LN_MUST_CHECK ln_status ln_tokenizer_chat(char **text, const ln_tokenizer
 
 /** The whole tokenizer as a tokenizer.json (also for one read from GGUF). Free with ln_free. */
 LN_API LN_MUST_CHECK ln_status ln_tokenizer_to_json(char **json, size_t *bytes, const ln_tokenizer *t);
+/** The tokenizer_config.json that belongs beside it: chat template, BOS, EOS, PAD. Free with ln_free. */
+LN_API LN_MUST_CHECK ln_status ln_tokenizer_config_to_json(char **json, size_t *bytes, const ln_tokenizer *t);
+
+typedef enum ln_clean {
+    LN_CLEAN_NONE = 0,    /* bytes as they are                                                     */
+    LN_CLEAN_WIKITEXT = 1 /* undo the WikiText form: " @-@ " -> "-", spaces before punctuation, …  */
+} ln_clean;
+/** A text file, whole, NUL-terminated; `bytes` excludes the NUL. Free with ln_free. */
+LN_API LN_MUST_CHECK ln_status ln_text_read(char **text, size_t *bytes, const char *path, ln_clean clean);
+/** Valid UTF-8: every maximal part of a broken sequence becomes U+FFFD, as Python's errors='replace' does. ln_free. */
+LN_API LN_MUST_CHECK ln_status ln_text_repair(char **text, size_t *out_bytes, const char *bytes, size_t n);
+/** Bytes of `text` before a character that is cut off at the end (all of them when none is): for streaming. */
+LN_API size_t ln_text_complete(const char *text, size_t bytes);
 
 #ifdef __cplusplus
 }

@@ -11,11 +11,19 @@ extern "C" {
 /** A read-only collection of named tensors backed by mapped files. */
 typedef struct ln_archive ln_archive;
 
-typedef enum ln_format { LN_FORMAT_SAFETENSORS = 0, LN_FORMAT_GGUF = 1, LN_FORMAT_NPY = 2, LN_FORMAT_NPZ = 3 } ln_format;
+/* Values are part of the ABI: append, never renumber. */
+typedef enum ln_format {
+    LN_FORMAT_SAFETENSORS = 0,
+    LN_FORMAT_GGUF = 1,
+    LN_FORMAT_NPY = 2,
+    LN_FORMAT_NPZ = 3,
+    LN_FORMAT_LLAMA2C = 4 /* checkpoint of karpathy/llama2.c, under Hugging Face names */
+} ln_format;
 
 /**
- * Open by content: FILE.safetensors, FILE.safetensors.index.json, FILE.gguf, FILE.npy, FILE.npz, or a directory that
- * holds model.safetensors or its index. Headers are validated completely; tensor data are not touched.
+ * Open by content: FILE.safetensors, FILE.safetensors.index.json, FILE.gguf, FILE.npy, FILE.npz, a llama2.c
+ * checkpoint, or a directory that holds model.safetensors or its index. Headers are validated completely; tensor data
+ * are not touched.
  */
 LN_API LN_MUST_CHECK ln_status ln_archive_open(ln_archive **out, const char *path);
 LN_API ln_archive *ln_archive_retain(const ln_archive *a);
@@ -24,11 +32,19 @@ LN_API ln_format ln_archive_format(const ln_archive *a);
 LN_API const char *ln_archive_path(const ln_archive *a);
 LN_API int64_t ln_archive_count(const ln_archive *a);
 LN_API const char *ln_archive_name(const ln_archive *a, int64_t i); /* file order */
-/** The tensor, sharing the mapping (it keeps the file open). LN_ERR_NOTFOUND names file and tensor. */
+/**
+ * The tensor, read-only, sharing the mapping (it keeps the file open). What cannot be shared is copied: compressed
+ * npz members (checked against their CRC), data that the file does not align to their element size, and the query
+ * and key weights of llama2.c, whose rows are put in Hugging Face order. LN_ERR_NOTFOUND names file and tensor.
+ */
 LN_API LN_MUST_CHECK ln_status ln_archive_get(ln_tensor **out, const ln_archive *a, const char *name);
 LN_API bool ln_archive_has(const ln_archive *a, const char *name);
-/** safetensors `__metadata__` entry, or a GGUF string value; NULL when absent. Belongs to the archive. */
+/**
+ * safetensors `__metadata__` entry (of the first shard), a GGUF string value, or a hyper-parameter of a llama2.c
+ * checkpoint as text under its Hugging Face config name. NULL when absent. Belongs to the archive.
+ */
 LN_API const char *ln_archive_meta(const ln_archive *a, const char *key);
+/** All keys, those of GGUF values that are not strings included. */
 LN_API int64_t ln_archive_meta_count(const ln_archive *a);
 LN_API const char *ln_archive_meta_key(const ln_archive *a, int64_t i);
 

@@ -13,4 +13,9 @@ void ln__parallel_for(int64_t n, int64_t chunk, ln__range_fn fn, void *ctx);
 /* Index of the calling thread inside ln__parallel_for: 0 … ln_threads()-1. */
 int ln__thread_index(void);
 
+/* Around BLAS and LAPACK calls outside parallel regions: they then use ln_threads() threads (one after a fork). Give
+ * the value of enter back to leave; the host's OpenMP setting is restored. */
+int ln__blas_enter(void);
+void ln__blas_leave(int before);
+
 #endif

@@ -15,12 +15,20 @@ ln__map *ln__map_retain(const ln__map *m);
 void ln__map_release(ln__map *m);
 void ln__map_guard_install(void);
 
-/* Whole file, NUL-terminated (the NUL is not counted). Free with ln__free. */
+/* "No such file or directory" and the like: strerror that is thread-safe and does not follow the locale. */
+const char *ln__errno_text(int err);
+/* "PATH: cannot WHAT: REASON"; LN_ERR_NOTFOUND when there is no such file, else LN_ERR_IO. */
+ln_status ln__fail_os(const char *path, const char *what, int err);
+
+/* Whole file, NUL-terminated (the NUL is not counted); pipes are read to their end. Directories and empty files are
+ * refused (LN_ERR_FORMAT). Free with ln__free. */
 ln_status ln__file_read(char **data, size_t *bytes, const char *path);
 bool ln__file_exists(const char *path);
 bool ln__file_is_dir(const char *path);
 ln_status ln__file_size(int64_t *bytes, const char *path);
-ln_status ln__file_xxh64(uint64_t *hash, int64_t *bytes, const char *path); /* streamed; directories: see result.h */
+/* Streamed. Of a directory: over the name, a NUL and the hash (8 bytes, little endian) of each regular file in it, in
+ * name order; bytes are their sum. */
+ln_status ln__file_xxh64(uint64_t *hash, int64_t *bytes, const char *path);
 ln_status ln__path_join(char **out, const char *dir, const char *name);
 
 /* Atomic writing: bytes go to PATH.tmp-XXXXXX beside it; commit fsyncs and renames; free without commit removes it.
@@ -29,9 +37,10 @@ ln_status ln__path_join(char **out, const char *dir, const char *name);
 typedef struct ln__out ln__out;
 ln_status ln__out_open(ln__out **out, const char *path);
 ln_status ln__out_write(ln__out *o, const void *data, size_t bytes);
-/* Somewhere else in the file (a hole before it is fine until it is written); the next ln__out_write still appends. */
+/* Somewhere else in the file (a hole before it is fine until it is written); the next ln__out_write still appends,
+ * that is, goes behind the last byte of the file so far. */
 ln_status ln__out_write_at(ln__out *o, int64_t offset, const void *data, size_t bytes);
-int64_t ln__out_bytes(const ln__out *o);                                    /* written so far */
+int64_t ln__out_bytes(const ln__out *o);                                    /* length of the file so far */
 ln_status ln__out_commit(ln__out *o);                                       /* the handle stays to be freed */
 void ln__out_free(ln__out *o);                                              /* NULL is fine */
 ln_status ln__file_write(const char *path, const void *data, size_t bytes); /* all of the above in one call */

@@ -93,7 +93,7 @@ void ln__parallel_for(int64_t n, int64_t chunk, ln__range_fn fn, void *ctx)
         const int64_t c = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
         if (c >= chunks)
             break;
-        fn(ctx, c * chunk, LN_MIN(n, (c + 1) * chunk));
+        fn(ctx, c * chunk, c * chunk + LN_MIN(chunk, n - c * chunk));
     }
 }
 

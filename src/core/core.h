@@ -17,6 +17,10 @@ __attribute__((format(printf, 2, 3))) ln_status ln__fail_in(ln_status code, cons
 /* vsnprintf that does not follow the host's locale: a decimal point is always '.'. */
 __attribute__((format(printf, 3, 0))) int ln__vformat(char *buf, size_t n, const char *fmt, va_list args);
 
+__attribute__((format(printf, 3, 4))) int ln__format(char *buf, size_t n, const char *fmt, ...);
+/* strtod that does not follow the locale; `end` may be NULL. */
+double ln__strtod(const char *text, char **end);
+
 /* Single-exit helpers: both need a local `st` and a label `done`. LN_TRY keeps the message it finds. */
 #define LN_TRY(call)                                                                                                   \
     do {                                                                                                               \
@@ -39,6 +43,9 @@ void ln__free(void *p);
 ln_status ln__strdup(char **out, const char *s);
 ln_status ln__strndup(char **out, const char *s, size_t n);
 __attribute__((format(printf, 2, 3))) ln_status ln__sprintf(char **out, const char *fmt, ...); /* new string */
+
+/* Bytes that may still be allocated under ln_memory_limit; INT64_MAX without one. */
+int64_t ln__memory_free(void);
 
 #define LN_NEW(ptr, count) ln__alloc((void **)(ptr), (size_t)(count), sizeof **(ptr))
 #define LN_NEW0(ptr, count) ln__calloc((void **)(ptr), (size_t)(count), sizeof **(ptr))

@@ -42,6 +42,12 @@ int64_t ln_memory_peak(void)
     return atomic_load(&peak);
 }
 
+int64_t ln__memory_free(void)
+{
+    const int64_t cap = atomic_load(&limit), now = atomic_load(&held);
+    return cap == 0 ? INT64_MAX : cap > now ? cap - now : 0;
+}
+
 void ln_memory_peak_reset(void)
 {
     atomic_store(&peak, atomic_load(&held));

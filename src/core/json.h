@@ -13,7 +13,8 @@ ln_status ln__json_write(const char *path, const json_t *value, int indent); /* 
 /* Text with numbers that read back exactly; free with ln__free. indent 0: one line. */
 ln_status ln__json_text(char **out, const json_t *value, int indent);
 
-/* Typed members of an object: the value, or the fallback when absent; a wrong type is LN_ERR_FORMAT naming the key. */
+/* Typed members of an object: the value, or the fallback when absent or null; a wrong type is LN_ERR_FORMAT naming the
+ * key. Integers may be written as 2048.0. */
 ln_status ln__json_int(int64_t *out, const json_t *object, const char *key, int64_t fallback, const char *what);
 ln_status ln__json_real(double *out, const json_t *object, const char *key, double fallback, const char *what);
 ln_status ln__json_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *what);

@@ -5,7 +5,6 @@
  * here allocates, so running out of memory can always be told. */
 #include "core/core.h"
 
-#include <locale.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -49,18 +48,6 @@ int ln_status_exit_code(ln_status st)
 const char *ln_last_error(void)
 {
     return message;
-}
-
-int ln__vformat(char *buf, size_t n, const char *fmt, va_list args)
-{
-    const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    const locale_t old = c ? uselocale(c) : (locale_t)0;
-    const int len = vsnprintf(buf, n, fmt, args);
-    if (c) {
-        uselocale(old);
-        freelocale(c);
-    }
-    return len;
 }
 
 /* Cuts at a UTF-8 boundary and marks the cut. */

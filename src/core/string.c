@@ -1,8 +1,41 @@
 /* string.c - strings on counted memory and the growing byte string. Formatting does not follow the host's locale. */
 #include "core/core.h"
 
+#include <locale.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+int ln__vformat(char *buf, size_t n, const char *fmt, va_list args)
+{
+    const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    const locale_t old = c ? uselocale(c) : (locale_t)0;
+    const int len = vsnprintf(buf, n, fmt, args);
+    if (c) {
+        uselocale(old);
+        freelocale(c);
+    }
+    return len;
+}
+
+int ln__format(char *buf, size_t n, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    const int len = ln__vformat(buf, n, fmt, args);
+    va_end(args);
+    return len;
+}
+
+double ln__strtod(const char *text, char **end)
+{
+    const locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!c)
+        return strtod(text, end);
+    const double x = strtod_l(text, end, c);
+    freelocale(c);
+    return x;
+}
 
 ln_status ln__strndup(char **out, const char *s, size_t n)
 {

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/words.h"
 
 enum { MAX_DEPTH = 2048 };
 
@@ -21,11 +22,7 @@ static ln_status put_real(writer *w, double x)
     char text[40];
     if (!isfinite(x))
         return ln__fail(LN_ERR_NUMERIC, "JSON cannot hold %s", isnan(x) ? "NaN" : "Inf");
-    for (int digits = 15; digits <= 17; digits++) {
-        ln__format(text, sizeof text, "%.*g", digits, x);
-        if (ln__strtod(text, NULL) == x)
-            break;
-    }
+    ln__real_text(text, x);
     if (!strpbrk(text, ".e"))
         strcat(text, ".0");
     return ln__buf_puts(&w->to, text);

@@ -34,6 +34,9 @@ LN_API int64_t ln_model_vocab(const ln_model *m);
 LN_API int64_t ln_model_max_context(const ln_model *m);
 LN_API int64_t ln_model_params(const ln_model *m); /* numbers stored; tied tensors once */
 LN_API int64_t ln_model_bytes(const ln_model *m);  /* bytes stored, indices included    */
+/** What was odd about the checkpoint but no error: unused tensors, say. One line each; belongs to the model. */
+LN_API int64_t ln_model_warning_count(const ln_model *m);
+LN_API const char *ln_model_warning(const ln_model *m, int64_t i); /* NULL: out of range */
 
 /** Linear layers in execution order, by module path ("model.layers.3.mlp.up_proj"); embeddings and head excluded. */
 LN_API int64_t ln_model_linear_count(const ln_model *m);

@@ -9,7 +9,9 @@ typedef struct ln__progress {
     bool terminal; /* rewrite one line; otherwise a plain line at most every 10 s */
     char stage[64];
     double started, last_shown;
-    int64_t last_done;
+    int64_t first_done, last_done; /* a resumed stage does not start at 0 */
+    int64_t total;
+    int shown;            /* columns of the line that stands on the terminal; 0: none */
     volatile int *cancel; /* set by SIGINT; may be NULL */
 } ln__progress;
 void ln__progress_init(ln__progress *p, FILE *to, bool quiet, volatile int *cancel);

@@ -4,7 +4,12 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "compress/systems.h"
+
 static const ln_system *const systems[] = {
+    &ln__system_rocket,
+    &ln__system_whitened,
+    &ln__system_svd,
     NULL,
 };
 

@@ -13,20 +13,29 @@ extern "C" {
 /** What every compressor shares. Start from LN_COMPRESS_OPTS_INIT; table: ln_compress_params(). */
 typedef struct ln_compress_opts {
     uint32_t struct_size;
-    int32_t force;          /* replace an existing output directory                     */
-    double remove;          /* fraction of the linear layers' parameters to remove      */
-    const char *calib;      /* calibration text file; NULL where none is needed         */
-    int64_t calib_tokens;   /* calibration tokens at most                               */
-    int64_t calib_context;  /* tokens per calibration sequence                          */
-    int32_t storage;        /* dtype of the factors: 0 f32, 1 f16, 2 bf16               */
-    int32_t clean;          /* 0 none, 1 wikitext                                       */
-    int32_t skip_first;     /* leave the first token of each sequence out of the Grams  */
-    int32_t resume;         /* continue a killed run (default 1)                        */
-    int64_t seed;
+    int32_t force;         /* replace an existing output directory                                        */
+    double remove;         /* fraction of the linear layers' parameters to remove                         */
+    const char *calib;     /* calibration text file; NULL where none is needed                            */
+    int64_t calib_tokens;  /* calibration tokens at most                                                  */
+    int64_t calib_context; /* tokens per calibration sequence                                             */
+    int32_t clean;         /* ln_clean                                                                    */
+    int32_t skip_first;    /* leave the first token of each sequence out of the Grams                     */
+    int32_t budget;        /* ln_budget                                                                   */
+    double alpha;          /* knapsack: cap on a layer's error, times the mean at cr = remove; 0: automatic */
+    int32_t precision;     /* knapsack: units that all parameters are counted in                          */
+    const char *profile;   /* a profile.json of the same model, calibration and method: skips profiling   */
+    int32_t storage;       /* ln_storage: type of the factors                                             */
+    const char *cache;     /* where Grams are kept; NULL: $LINNET_CACHE or the user's cache; "none": not kept */
+    int32_t resume;        /* continue a killed run                                                       */
     ln_progress_fn progress;
     void *payload;
 } ln_compress_opts;
-#define LN_COMPRESS_OPTS_INIT { sizeof(ln_compress_opts), 0, 0.2, NULL, 32768, 512, 1, 0, 0, 1, 0, NULL, NULL }
+
+typedef enum ln_budget { LN_BUDGET_DEFAULT = 0, LN_BUDGET_UNIFORM = 1, LN_BUDGET_KNAPSACK = 2 } ln_budget;
+typedef enum ln_storage { LN_STORAGE_F16 = 0, LN_STORAGE_BF16 = 1, LN_STORAGE_F32 = 2 } ln_storage;
+
+#define LN_COMPRESS_OPTS_INIT                                                                                         \
+    { sizeof(ln_compress_opts), 0, 0.2, NULL, 32768, 512, 0, 0, 0, 0, 50000, NULL, 0, NULL, 1, NULL, NULL }
 
 LN_API const ln_param *ln_compress_params(void);
 

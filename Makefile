@@ -1,0 +1,58 @@
+# The two commands of the README, and the rest. Everything real is in CMakeLists.txt, scripts/ and tests/.
+#   make demo      install what is missing, build, and make a real language model smaller
+#   make check     install what is missing, build, fetch the test models, run all tests
+PRESET ?= release
+BUILD  := build/$(PRESET)
+prefix ?= /usr/local
+
+.PHONY: all demo check asan tsan lint fuzz bench reproduce coverage docs install clean dependencies
+
+all:
+	@scripts/install-dependencies.sh build
+	@cmake --preset $(PRESET) -DLINNET_TESTS=OFF >/dev/null
+	@cmake --build $(BUILD)
+
+demo: all
+	@scripts/demo.sh $(BUILD)/linnet
+
+check:
+	@scripts/install-dependencies.sh check
+	@cmake --preset $(PRESET) -DLINNET_TESTS=ON >/dev/null
+	@cmake --build $(BUILD)
+	@scripts/run-tests.sh $(BUILD)
+
+asan tsan:
+	@scripts/install-dependencies.sh $(if $(filter tsan,$@),fuzz,check)
+	@cmake --preset $@ >/dev/null
+	@cmake --build build/$@
+	@scripts/run-tests.sh build/$@
+
+lint:
+	@scripts/install-dependencies.sh lint
+	@scripts/lint.sh
+
+fuzz:
+	@scripts/install-dependencies.sh fuzz
+	@scripts/fuzz.sh
+
+bench: all
+	@scripts/bench.sh $(BUILD)/linnet
+
+reproduce: all
+	@LINNET_MODELS=$$(scripts/fetch-models.sh smollm2 minilm) $(BUILD)/linnet reproduce rocket
+
+coverage:
+	@scripts/install-dependencies.sh check
+	@cmake --preset coverage >/dev/null
+	@cmake --build build/coverage
+	@scripts/run-tests.sh build/coverage
+	@scripts/coverage.sh build/coverage
+
+docs: all
+	@$(BUILD)/linnet help --format markdown >docs/cli.md
+
+install: all
+	@cmake --install $(BUILD) --prefix $(prefix)
+
+clean:
+	@rm -rf build

@@ -1,0 +1,24 @@
+/* calibrate.h - Grams of every distinct layer input over a calibration text, kept on disk. */
+#ifndef LINNET_COMPRESS_CALIBRATE_H
+#define LINNET_COMPRESS_CALIBRATE_H
+
+#include <linnet/compress.h>
+
+#include "core/core.h"
+
+typedef struct ln__calibration ln__calibration;
+
+/* Runs the model block by block over the text (the residual stream of all calibration tokens is held, the Grams of one
+ * block at a time) or finds the Grams in the cache: key = hash of model, token ids, context and options. `fallback` is
+ * used as directory when o->cache is "none". Text shorter than one sequence: LN_ERR_SHAPE. */
+ln_status ln__calibrate(ln__calibration **out, ln_model *m, uint64_t model_hash, const ln_compress_opts *o,
+                        const char *fallback);
+void ln__calibration_free(ln__calibration *c);
+int64_t ln__calibration_tokens(const ln__calibration *c); /* that entered the Grams */
+const char *ln__calibration_key(const ln__calibration *c);
+bool ln__calibration_cached(const ln__calibration *c); /* nothing had to be computed */
+double ln__calibration_seconds(const ln__calibration *c);
+/* A (n, n), full and symmetric, f64, of a block's input group. Thread-safe. */
+ln_status ln__calibration_gram(double *gram, const ln__calibration *c, int64_t block, int group, int64_t n);
+
+#endif

@@ -1,0 +1,332 @@
+/* compress.c - one run: open, calibrate, profile, allocate, factor, write; and its journal.
+ *
+ * Everything a run finishes is kept in OUT.partial (a journal with one line per layer and stage, and the factored
+ * layers as files), so that a killed run continues and ends with the same bytes. OUT itself appears complete or not
+ * at all. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "compress/checkpoint.h"
+#include "compress/factor.h"
+#include "compress/run.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/progress.h"
+#include "model/model.h"
+
+static const ln_param params[] = {
+    LN_P_REAL(ln_compress_opts, remove, 0.2, 0.001, 0.99, "fraction of the linear layers' parameters to remove"),
+    LN_P_TEXT(ln_compress_opts, calib, NULL, "FILE", "calibration text"),
+    LN_P_INT64(ln_compress_opts, calib_tokens, 32768, 1, 1LL << 40, "calibration tokens at most"),
+    LN_P_INT64(ln_compress_opts, calib_context, 512, 2, 1 << 20, "tokens per calibration sequence"),
+    LN_P_CHOICE(ln_compress_opts, clean, 0, "none|wikitext",
+                "undo the word-level form of WikiText in the calibration text"),
+    LN_P_BOOL(ln_compress_opts, skip_first, 0, "leave the first token of every sequence out of the Grams"),
+    LN_P_CHOICE(ln_compress_opts, budget, 0, "default|uniform|knapsack", "how the fraction is spread over layers"),
+    LN_P_REAL(ln_compress_opts, alpha, 0, 0, 1000,
+              "knapsack: cap on a layer's error, times the mean error at --remove; 0 finds the least that reaches it"),
+    LN_P_INT(ln_compress_opts, precision, 50000, 100, 10000000, "knapsack: units that all parameters are counted in"),
+    LN_P_TEXT(ln_compress_opts, profile, NULL, "FILE", "profile.json of an earlier run on the same model and text"),
+    LN_P_CHOICE(ln_compress_opts, storage, 0, "f16|bf16|f32", "type of the written weights"),
+    LN_P_TEXT(ln_compress_opts, cache, NULL, "DIR",
+              "where Grams are kept for the next run; none keeps them only for this one"),
+    LN_P_BOOL(ln_compress_opts, resume, 1, "continue a killed run of the same command"),
+    LN_P_BOOL(ln_compress_opts, force, 0, "replace an existing output directory"),
+    LN_P_END
+};
+
+const ln_param *ln_compress_params(void)
+{
+    return params;
+}
+
+ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path)
+{
+    ln_status st = LN_OK;
+    char **names = NULL, *file = NULL;
+    int64_t n = 0;
+    XXH64_state_t *h = NULL;
+    if (!ln__file_is_dir(path))
+        return ln__file_xxh64(hash, bytes, path);
+    LN_TRY(ln__dir_list(&names, &n, path));
+    h = XXH64_createState();
+    if (!h)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    XXH64_reset(h, 0);
+    *bytes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t part;
+        int64_t size;
+        const char *dot = strrchr(names[i], '.');
+        if (!dot || (strcmp(dot, ".safetensors") != 0 && strcmp(dot, ".json") != 0))
+            continue;
+        LN_TRY(ln__path_join(&file, path, names[i]));
+        LN_TRY(ln__file_xxh64(&part, &size, file));
+        XXH64_update(h, names[i], strlen(names[i]) + 1);
+        XXH64_update(h, &part, sizeof part);
+        *bytes += size;
+        ln__free(file);
+        file = NULL;
+    }
+    *hash = XXH64_digest(h);
+done:
+    for (int64_t i = 0; i < n; i++)
+        ln__free(names[i]);
+    ln__free(names);
+    ln__free(file);
+    XXH64_freeState(h);
+    return st;
+}
+
+/* Adds "name=value" of every option but those that do not change the outcome. */
+static ln_status hash_options(XXH64_state_t *h, const ln_param *table, const void *opts, const char *const *without)
+{
+    ln_status st = LN_OK;
+    for (const ln_param *p = table; p->type != LN_PARAM_END; p++) {
+        char *text = NULL;
+        bool skip = false;
+        for (int i = 0; without[i]; i++)
+            skip = skip || strcmp(without[i], p->name) == 0;
+        if (skip)
+            continue;
+        LN_TRY(ln_params_text(&text, p, opts));
+        XXH64_update(h, p->name, strlen(p->name) + 1);
+        if (text)
+            XXH64_update(h, text, strlen(text) + 1);
+        ln__free(text);
+    }
+done:
+    return st;
+}
+
+/* run->identity: what a profile depends on. `whole`: what the output depends on. */
+static ln_status identify(ln__run *run, char *whole, size_t n)
+{
+    static const char *const no_method[] = { NULL };
+    static const char *const no_common[] = { "force", "resume", "cache", "calib", NULL };
+    ln_status st = LN_OK;
+    XXH64_state_t *h = XXH64_createState();
+    if (!h)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    XXH64_reset(h, 0);
+    XXH64_update(h, run->system->name, strlen(run->system->name) + 1);
+    XXH64_update(h, &run->model_hash, sizeof run->model_hash);
+    if (run->calibration)
+        XXH64_update(h, ln__calibration_key(run->calibration), strlen(ln__calibration_key(run->calibration)) + 1);
+    LN_TRY(hash_options(h, run->system->params, run->method_opts, no_method));
+    snprintf(run->identity, sizeof run->identity, "%016" PRIx64, (uint64_t)XXH64_digest(h));
+    XXH64_update(h, LN_VERSION, sizeof LN_VERSION);
+    LN_TRY(hash_options(h, params, &run->o, no_common));
+    snprintf(whole, n, "%016" PRIx64, (uint64_t)XXH64_digest(h));
+done:
+    XXH64_freeState(h);
+    return st;
+}
+
+static ln_status list_layers(ln__run *run)
+{
+    ln_status st = LN_OK;
+    run->n_layers = ln_model_linear_count(run->model);
+    LN_TRY(LN_NEW0(&run->layers, run->n_layers));
+    for (int64_t i = 0; i < run->n_layers; i++) {
+        ln__job_layer *l = &run->layers[i];
+        l->name = ln_model_linear_name(run->model, i);
+        l->index = i;
+        ln__model_linear_at(run->model, i, &l->block, &l->slot);
+        l->group = ln__linear_input_group(l->slot);
+        const ln_linop *op = ln_model_linear(run->model, l->name);
+        if (strcmp(ln_linop_kind(op), "dense") != 0)
+            LN_FAIL(LN_ERR_UNSUPPORTED, "%s: %s is %s: compressed already (convert --merge makes it dense)",
+                    ln_model_path(run->model), l->name, ln_linop_kind(op));
+        l->d1 = ln_linop_cols(op);
+        l->d2 = ln_linop_rows(op);
+        l->params = l->d1 * l->d2;
+    }
+done:
+    return st;
+}
+
+/* Checks the call, fills the run up to the model and its layers. */
+static ln_status prepare(ln__run *run, const ln_system *system, const char *model, const ln_compress_opts *opts,
+                         const void *system_opts, void **own_opts)
+{
+    ln_status st = LN_OK;
+    if (!system || !system->impl || strcmp(system->verb, "compress") != 0)
+        LN_FAIL(LN_ERR_ARG, "compress: this is not a compressor");
+    run->system = system;
+    run->method = system->impl;
+    run->o = (ln_compress_opts)LN_COMPRESS_OPTS_INIT;
+    LN_TRY(ln__opts_adopt(&run->o, sizeof run->o, opts, params, "compress"));
+    if (!system_opts) {
+        LN_TRY(ln__calloc(own_opts, 1, LN_MAX(system->opts_size, 1)));
+        ln_params_defaults(system->params, *own_opts);
+        system_opts = *own_opts;
+    }
+    LN_TRY(ln_params_check(system->params, system_opts, system->name));
+    run->method_opts = system_opts;
+    if (run->method->whitened && (!run->o.calib || !*run->o.calib))
+        LN_FAIL(LN_ERR_ARG, "%s needs a calibration text: --calib FILE", system->name);
+    const ln_budget budget = run->o.budget == LN_BUDGET_DEFAULT ? run->method->budget : (ln_budget)run->o.budget;
+    run->uniform = budget == LN_BUDGET_UNIFORM;
+    if (run->uniform) {
+        run->cr[0] = run->o.remove;
+        run->n_cr = 1;
+    } else {
+        run->n_cr = run->method->grid(run->cr, run->o.remove, run->method_opts);
+    }
+    LN_TRY(ln_model_open(&run->model, model));
+    LN_TRY(ln__checkpoint_hash(&run->model_hash, &run->model_bytes, model));
+    LN_TRY(list_layers(run));
+done:
+    return st;
+}
+
+static void release(ln__run *run)
+{
+    for (int64_t i = 0; run->layers && i < run->n_layers; i++) {
+        ln__free(run->layers[i].options.items);
+        json_decref(run->layers[i].report);
+    }
+    ln__free(run->layers);
+    ln__free(run->failure);
+    ln__calibration_free(run->calibration);
+    ln__journal_free(run->journal);
+    ln_model_release(run->model);
+}
+
+static ln_status write_linnet_json(const char *dir, const ln__run *run)
+{
+    ln_status st = LN_OK;
+    json_t *root = NULL, *layers = json_array(), *options = NULL;
+    char *path = NULL, hash[20];
+    LN_TRY(ln__run_options_json(&options, run, params));
+    snprintf(hash, sizeof hash, "%016" PRIx64, run->model_hash);
+    root = json_pack("{s:s,s:s,s:s,s:{s:s,s:I},s:O}", "schema", "linnet.checkpoint/1", "version", LN_VERSION, "system",
+                     run->system->name, "source", "xxh64", hash, "bytes", (json_int_t)run->model_bytes, "options",
+                     options);
+    if (!root || !layers)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    for (int64_t i = 0; i < run->n_layers; i++)
+        LN_TRY(ln__json_append(layers, json_incref(run->layers[i].report)));
+    LN_TRY(ln__json_set(root, "layers", json_incref(layers)));
+    if (run->calibration)
+        LN_TRY(ln__json_set(root, "calibration",
+                            json_pack("{s:s,s:I}", "key", ln__calibration_key(run->calibration), "tokens",
+                                      (json_int_t)ln__calibration_tokens(run->calibration))));
+    LN_TRY(ln__path_join(&path, dir, "linnet.json"));
+    LN_TRY(ln__json_write(path, root, 1));
+done:
+    json_decref(root);
+    json_decref(layers);
+    json_decref(options);
+    ln__free(path);
+    return st;
+}
+
+static ln_status write_profile(const char *dir, const ln__run *run)
+{
+    ln_status st = LN_OK;
+    json_t *profile = NULL;
+    char *path = NULL;
+    LN_TRY(ln__profile_json(&profile, run));
+    LN_TRY(ln__path_join(&path, dir, "profile.json"));
+    LN_TRY(ln__json_write(path, profile, 1));
+done:
+    json_decref(profile);
+    ln__free(path);
+    return st;
+}
+
+static ln_status write_output(ln__run *run, ln_result *result)
+{
+    ln_status st = LN_OK;
+    char *dir = NULL;
+    const ln__checkpoint_plan plan = { .model = run->model,
+                                       .type = ln__storage_dtype(run->o.storage),
+                                       .source = ln__run_factored,
+                                       .ctx = run,
+                                       .progress = run->o.progress,
+                                       .payload = run->o.payload };
+    LN_TRY(ln__path_join(&dir, ln__journal_dir(run->journal), "complete"));
+    LN_TRY(ln__remove_tree(dir));
+    LN_TRY(ln__dir_make(dir, false));
+    LN_TRY(ln__checkpoint_write_dir(dir, &plan));
+    LN_TRY(write_linnet_json(dir, run));
+    LN_TRY(write_profile(dir, run));
+    LN_TRY(ln__run_report(run, result, dir));
+    LN_TRY(ln__checkpoint_publish(dir, run->out));
+    LN_TRY(ln__remove_tree(ln__journal_dir(run->journal)));
+done:
+    ln__free(dir);
+    return st;
+}
+
+static ln_status stages(ln__run *run, const char *partial, ln_result *result)
+{
+    ln_status st = LN_OK;
+    char whole[32];
+    double t[5] = { ln__now() };
+    LN_TRY(ln__model_check_finite(run->model));
+    if (run->method->whitened)
+        LN_TRY(ln__calibrate(&run->calibration, run->model, run->model_hash, &run->o, partial));
+    t[1] = ln__now();
+    LN_TRY(identify(run, whole, sizeof whole));
+    LN_TRY(ln__journal_open(&run->journal, partial, whole));
+    LN_TRY(ln__run_profile(run));
+    LN_TRY(ln__run_allocate(run));
+    t[2] = ln__now();
+    LN_TRY(ln__run_factor(run));
+    t[3] = ln__now();
+    LN_TRY(write_output(run, result));
+    t[4] = ln__now();
+    if (result) {
+        LN_TRY(ln_result_number(result, "stages.calibrate_seconds", t[1] - t[0]));
+        LN_TRY(ln_result_number(result, "stages.profile_seconds", t[2] - t[1]));
+        LN_TRY(ln_result_number(result, "stages.factor_seconds", t[3] - t[2]));
+        LN_TRY(ln_result_number(result, "stages.write_seconds", t[4] - t[3]));
+    }
+done:
+    return st;
+}
+
+ln_status ln_compress(const ln_system *system, const char *model, const char *out, const ln_compress_opts *opts,
+                      const void *system_opts, ln_result *result)
+{
+    ln_status st = LN_OK;
+    ln__run run = { .out = out, .lock = PTHREAD_MUTEX_INITIALIZER };
+    void *own_opts = NULL;
+    char *partial = NULL, *base = NULL;
+    LN_TRY(ln__checkpoint_may_write(out, opts && opts->force));
+    LN_TRY(prepare(&run, system, model, opts, system_opts, &own_opts));
+    LN_TRY(ln__strdup(&base, out));
+    for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
+        base[n - 1] = '\0';
+    LN_TRY(ln__sprintf(&partial, "%s.partial", base));
+    if (!run.o.resume)
+        LN_TRY(ln__remove_tree(partial));
+    LN_TRY(stages(&run, partial, result));
+done:
+    release(&run);
+    ln__free(own_opts);
+    ln__free(partial);
+    ln__free(base);
+    return st;
+}
+
+ln_status ln_compress_plan(const ln_system *system, const char *model, const ln_compress_opts *opts,
+                           const void *system_opts, ln_result *result)
+{
+    ln_status st = LN_OK;
+    ln__run run = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    void *own_opts = NULL;
+    LN_TRY(prepare(&run, system, model, opts, system_opts, &own_opts));
+    LN_TRY(ln__run_plan(&run, result));
+done:
+    release(&run);
+    ln__free(own_opts);
+    return st;
+}

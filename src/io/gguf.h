@@ -7,8 +7,19 @@
 #include "core/core.h"
 
 typedef enum ln__gguf_type {
-    LN_GGUF_U8 = 0, LN_GGUF_I8 = 1, LN_GGUF_U16 = 2, LN_GGUF_I16 = 3, LN_GGUF_U32 = 4, LN_GGUF_I32 = 5, LN_GGUF_F32 = 6,
-    LN_GGUF_BOOL = 7, LN_GGUF_STRING = 8, LN_GGUF_ARRAY = 9, LN_GGUF_U64 = 10, LN_GGUF_I64 = 11, LN_GGUF_F64 = 12
+    LN_GGUF_U8 = 0,
+    LN_GGUF_I8 = 1,
+    LN_GGUF_U16 = 2,
+    LN_GGUF_I16 = 3,
+    LN_GGUF_U32 = 4,
+    LN_GGUF_I32 = 5,
+    LN_GGUF_F32 = 6,
+    LN_GGUF_BOOL = 7,
+    LN_GGUF_STRING = 8,
+    LN_GGUF_ARRAY = 9,
+    LN_GGUF_U64 = 10,
+    LN_GGUF_I64 = 11,
+    LN_GGUF_F64 = 12
 } ln__gguf_type;
 
 typedef struct ln__gguf_string {
@@ -17,11 +28,12 @@ typedef struct ln__gguf_string {
 } ln__gguf_string;
 
 /* All need ln_archive_format(a) == LN_FORMAT_GGUF. Absent key: LN_ERR_NOTFOUND; another type: LN_ERR_FORMAT. */
-ln_status ln__gguf_int(int64_t *out, const ln_archive *a, const char *key);   /* any integer type or bool, in range */
-ln_status ln__gguf_real(double *out, const ln_archive *a, const char *key);   /* any float type */
+ln_status ln__gguf_int(int64_t *out, const ln_archive *a, const char *key); /* any integer type or bool, in range */
+ln_status ln__gguf_real(double *out, const ln_archive *a, const char *key); /* any float type */
 ln_status ln__gguf_array_len(int64_t *n, ln__gguf_type *elem, const ln_archive *a, const char *key);
 ln_status ln__gguf_array_string(ln__gguf_string *out, const ln_archive *a, const char *key, int64_t i);
-ln_status ln__gguf_array_strings(ln__gguf_string **out, int64_t *n, const ln_archive *a, const char *key); /* ln__free */
+ln_status ln__gguf_array_strings(ln__gguf_string **out, int64_t *n, const ln_archive *a,
+                                 const char *key); /* ln__free */
 ln_status ln__gguf_array_int(int64_t *out, const ln_archive *a, const char *key, int64_t i);
 ln_status ln__gguf_array_real(double *out, const ln_archive *a, const char *key, int64_t i);
 int64_t ln__gguf_version(const ln_archive *a);

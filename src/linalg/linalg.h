@@ -17,8 +17,8 @@ ln_status ln__sgemv(bool ta, int64_t rows, int64_t cols, float alpha, const floa
 ln_status ln__dgemv(bool ta, int64_t rows, int64_t cols, double alpha, const double *a, int64_t lda, const double *x,
                     double beta, double *y);
 /* C (n,n), full and symmetric, = alpha A^T A + beta C with A (k,n) when trans, else alpha A A^T with A (n,k). */
-ln_status ln__dsyrk(bool trans, int64_t n, int64_t k, double alpha, const double *a, int64_t lda, double beta, double *c,
-                    int64_t ldc);
+ln_status ln__dsyrk(bool trans, int64_t n, int64_t k, double alpha, const double *a, int64_t lda, double beta,
+                    double *c, int64_t ldc);
 
 /* Gram accumulation: g (I,I) f64 += X^T X for X (T,I) f32, f32 products in tiles of 512 tokens, f64 sums. Only the
  * upper triangle is written; ln__gram_symmetrise mirrors it. `work`: I*I floats. (Structured-linear 4) */
@@ -48,7 +48,8 @@ typedef struct ln__matvec {
 } ln__matvec;
 ln_status ln__svd_random(const ln__matvec *a, int64_t r, int64_t oversample, int power, uint64_t seed, double *u,
                          double *s, double *vt);
-/* Symmetric eigen: A (n,n) = Q diag(w) Q^T, w descending, Q (n,n) with eigenvectors in columns; signs fixed as above. */
+/* Symmetric eigen: A (n,n) = Q diag(w) Q^T, w descending, Q (n,n) with eigenvectors in columns; signs fixed as above.
+ */
 ln_status ln__eigh(const double *a, int64_t n, double *w, double *q);
 /* Thin QR in place: A (m,n), m >= n, becomes Q. */
 ln_status ln__qr(double *a, int64_t m, int64_t n);

@@ -69,13 +69,11 @@ static void set_up(void)
     ln__kernels_init_ref(&tables[LN_CPU_REF]);
 #if defined(__x86_64__)
     tables[LN_CPU_AVX2] = tables[LN_CPU_REF];
-    if (best >= LN_CPU_AVX2) {
+    if (best >= LN_CPU_AVX2)
         ln__kernels_init_avx2(&tables[LN_CPU_AVX2]);
-    }
     tables[LN_CPU_AVX512] = tables[LN_CPU_AVX2];
-    if (best >= LN_CPU_AVX512) {
+    if (best >= LN_CPU_AVX512)
         ln__kernels_init_avx512(&tables[LN_CPU_AVX512], best_flags);
-    }
 #endif
     ln__cpu_level level = best;
     const char *name = getenv("LINNET_CPU");

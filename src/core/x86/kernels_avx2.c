@@ -1,7 +1,8 @@
 /* kernels_avx2.c - the AVX2 + FMA + F16C level: what overrides the reference, file by file. */
-#include "core/kernels.h"
+#include "core/x86/kernels_x86.h"
 
 void ln__kernels_init_avx2(ln__kernels *k)
 {
     k->level = LN_CPU_AVX2;
+    ln__avx2_gemv_blocks(k);
 }

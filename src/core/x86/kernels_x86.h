@@ -1,0 +1,9 @@
+/* kernels_x86.h - the parts of the x86 tables, one per file; kernels_avx2.c and kernels_avx512.c put them together. */
+#ifndef LINNET_CORE_X86_KERNELS_X86_H
+#define LINNET_CORE_X86_KERNELS_X86_H
+
+#include "core/kernels.h"
+
+void ln__avx2_gemv_blocks(ln__kernels *k); /* Q8_0 Q4_0 Q4_1 Q5_0 Q5_1, q8_pack */
+
+#endif

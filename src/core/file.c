@@ -42,6 +42,12 @@ bool ln__file_is_dir(const char *path)
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
+bool ln__file_is_regular(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
 ln_status ln__file_size(int64_t *bytes, const char *path)
 {
     struct stat s;
@@ -164,12 +170,6 @@ done:
     return st;
 }
 
-static bool is_regular(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
-}
-
 static ln_status hash_dir(uint64_t *hash, int64_t *bytes, const char *path)
 {
     ln_status st = LN_OK;
@@ -183,7 +183,7 @@ static ln_status hash_dir(uint64_t *hash, int64_t *bytes, const char *path)
         uint64_t h;
         int64_t size;
         LN_TRY(ln__path_join(&file, path, names[i]));
-        if (is_regular(file)) {
+        if (ln__file_is_regular(file)) {
             unsigned char le[8];
             LN_TRY(hash_file(&h, &size, file));
             for (int k = 0; k < 8; k++)

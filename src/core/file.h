@@ -25,6 +25,7 @@ ln_status ln__fail_os(const char *path, const char *what, int err);
 ln_status ln__file_read(char **data, size_t *bytes, const char *path);
 bool ln__file_exists(const char *path);
 bool ln__file_is_dir(const char *path);
+bool ln__file_is_regular(const char *path);
 ln_status ln__file_size(int64_t *bytes, const char *path);
 /* Streamed. Of a directory: over the name, a NUL and the hash (8 bytes, little endian) of each regular file in it, in
  * name order; bytes are their sum. */

@@ -11,7 +11,7 @@
 
 static ln_status fail_parse(const json_error_t *e, const char *what)
 {
-    if (json_error_code(e) == json_error_out_of_memory)
+    if (json_error_code(e) == json_error_out_of_memory || e->text[0] == '\0') /* jansson says nothing then */
         return ln__fail(LN_ERR_NOMEM, "%s: out of memory while reading JSON", what);
     if (e->line < 1)
         return ln__fail(LN_ERR_FORMAT, "%s: not valid JSON: %s", what, e->text);
@@ -124,6 +124,49 @@ ln_status ln__json_str(const char **out, const json_t *object, const char *key, 
         return wrong_type(value, key, "a string", what);
     *out = value ? json_string_value(value) : fallback;
     return LN_OK;
+}
+
+/* Bytes of the UTF-8 sequence at s, at most n; 0 when it is not one. Overlong forms, surrogates and values above
+ * U+10FFFF are not (Unicode 15, table 3-7). *bad is the length of the part to replace by one U+FFFD. */
+static size_t sequence(const unsigned char *s, size_t n, size_t *bad)
+{
+    const unsigned char c = s[0];
+    *bad = 1;
+    if (c < 0x80)
+        return 1;
+    const size_t len = c >= 0xC2 && c <= 0xDF ? 2 : c >= 0xE0 && c <= 0xEF ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+    for (size_t i = 1; i < len; i++) {
+        const unsigned char lo = i > 1 ? 0x80 : c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+        const unsigned char hi = i > 1 ? 0xBF : c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+        if (i >= n || s[i] < lo || s[i] > hi)
+            return 0;
+        *bad = i + 1;
+    }
+    return len;
+}
+
+ln_status ln__json_new_str(json_t **out, const char *s, size_t n)
+{
+    ln_status st = LN_OK;
+    ln__buf clean = { 0 };
+    size_t from = 0, i = 0, bad;
+    while (i < n) {
+        const size_t len = sequence((const unsigned char *)s + i, n - i, &bad);
+        if (len == 0) {
+            LN_TRY(ln__buf_add(&clean, s + from, i - from));
+            LN_TRY(ln__buf_puts(&clean, "\xEF\xBF\xBD"));
+            from = i + bad;
+        }
+        i += len ? len : bad;
+    }
+    LN_TRY(ln__buf_add(&clean, s + from, n - from));
+    json_t *value = json_stringn(clean.data, clean.len);
+    if (!value)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory for a JSON string");
+    *out = value;
+done:
+    ln__buf_free(&clean);
+    return st;
 }
 
 ln_status ln__json_set(json_t *object, const char *key, json_t *value)

@@ -46,6 +46,8 @@ typedef struct ln_choices_result {
     double accuracy, accuracy_norm, accuracy_tok, ci95; /* ci95: half width for `accuracy` */
     double seconds;
 } ln_choices_result;
+/** How an item is put to the model: "Question: {q}\nAnswer: {choice}". Static storage. */
+LN_API const char *ln_eval_choices_prompt(void);
 /** `{"q","choices","answer"}` lines (optionally gzip). limit 0: all. `correct` (may be NULL): n bytes, ln_free. */
 LN_API LN_MUST_CHECK ln_status ln_eval_choices(ln_choices_result *out, uint8_t **correct, const ln_model *m,
                                                const char *path, int64_t limit, ln_progress_fn progress, void *payload);

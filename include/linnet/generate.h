@@ -30,7 +30,7 @@ typedef struct ln_generation {
     int32_t *ids; /* the new ones; ln_free */
     int64_t n, prompt_tokens;
     bool stopped_at_eos;
-    double prefill_seconds, decode_seconds;
+    double prefill_seconds, decode_seconds; /* decoding: the n - 1 passes after the prefill, and n draws */
 } ln_generation;
 
 /** Continue `prompt` (n_prompt >= 1 ids). On failure `out` is untouched. */

@@ -43,7 +43,7 @@ typedef struct gather {
 static ln_status cache_root(char **out, const ln_compress_opts *o, const char *fallback)
 {
     if (o->cache && strcmp(o->cache, "none") == 0)
-        return ln__sprintf(out, "%s/grams", fallback);
+        return ln__strdup(out, fallback);
     if (o->cache && *o->cache)
         return ln__strdup(out, o->cache);
     const char *dir = getenv("LINNET_CACHE");
@@ -55,7 +55,7 @@ static ln_status cache_root(char **out, const ln_compress_opts *o, const char *f
     dir = getenv("HOME");
     if (dir && *dir)
         return ln__sprintf(out, "%s/.cache/linnet/grams", dir);
-    return ln__sprintf(out, "%s/grams", fallback);
+    return ln__strdup(out, fallback);
 }
 
 /* mkdir -p */

@@ -1,8 +1,9 @@
 /* compress.c - one run: open, calibrate, profile, allocate, factor, write; and its journal.
  *
  * Everything a run finishes is kept in OUT.partial (a journal with one line per layer and stage, and the factored
- * layers as files), so that a killed run continues and ends with the same bytes. OUT itself appears complete or not
- * at all. */
+ * layers as files), so that a killed run continues and ends with the same bytes. The output is assembled in
+ * OUT.partial-new and renamed: OUT appears complete or not at all. Grams that are not to be kept are in
+ * OUT.partial-grams. All three are gone after a run that succeeded, or failed in a way that repeating cannot mend. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -251,7 +252,7 @@ static ln_status write_output(ln__run *run, ln_result *result)
                                        .ctx = run,
                                        .progress = run->o.progress,
                                        .payload = run->o.payload };
-    LN_TRY(ln__path_join(&dir, ln__journal_dir(run->journal), "complete"));
+    LN_TRY(ln__sprintf(&dir, "%s-new", ln__journal_dir(run->journal)));
     LN_TRY(ln__remove_tree(dir));
     LN_TRY(ln__dir_make(dir, false));
     LN_TRY(ln__checkpoint_write_dir(dir, &plan));
@@ -259,23 +260,47 @@ static ln_status write_output(ln__run *run, ln_result *result)
     LN_TRY(write_profile(dir, run));
     LN_TRY(ln__run_report(run, result, dir));
     LN_TRY(ln__checkpoint_publish(dir, run->out));
-    LN_TRY(ln__remove_tree(ln__journal_dir(run->journal)));
 done:
     ln__free(dir);
     return st;
 }
 
+/* Removes what a run left beside its output. */
+static void remove_leftovers(const char *partial)
+{
+    static const char *const suffix[] = { "", "-new", "-grams" };
+    char *path = NULL;
+    for (int64_t i = 0; i < LN_COUNT(suffix); i++)
+        if (ln__sprintf(&path, "%s%s", partial, suffix[i]) == LN_OK) {
+            (void)ln__remove_tree(path);
+            ln__free(path);
+        }
+}
+
+/* Interruption, a full disk and want of memory are worth continuing after. */
+static bool resumable(ln_status st)
+{
+    return st == LN_ERR_CANCELLED || st == LN_ERR_IO || st == LN_ERR_NOMEM;
+}
+
 static ln_status stages(ln__run *run, const char *partial, ln_result *result)
 {
     ln_status st = LN_OK;
-    char whole[32];
+    char whole[32], *grams = NULL;
     double t[5] = { ln__now() };
+    LN_TRY(ln__sprintf(&grams, "%s-grams", partial));
     LN_TRY(ln__model_check_finite(run->model));
     if (run->method->whitened)
-        LN_TRY(ln__calibrate(&run->calibration, run->model, run->model_hash, &run->o, partial));
+        LN_TRY(ln__calibrate(&run->calibration, run->model, run->model_hash, &run->o, grams));
     t[1] = ln__now();
     LN_TRY(identify(run, whole, sizeof whole));
     LN_TRY(ln__journal_open(&run->journal, partial, whole));
+    if (!run->o.resume && ln__journal_steps(run->journal) > 0) {
+        LN_TRY(ln__journal_remove(run->journal));
+        ln__journal_free(run->journal);
+        run->journal = NULL;
+        LN_TRY(ln__journal_open(&run->journal, partial, whole));
+    }
     LN_TRY(ln__run_profile(run));
     LN_TRY(ln__run_allocate(run));
     t[2] = ln__now();
@@ -290,6 +315,7 @@ static ln_status stages(ln__run *run, const char *partial, ln_result *result)
         LN_TRY(ln_result_number(result, "stages.write_seconds", t[4] - t[3]));
     }
 done:
+    ln__free(grams);
     return st;
 }
 
@@ -306,9 +332,15 @@ ln_status ln_compress(const ln_system *system, const char *model, const char *ou
     for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
         base[n - 1] = '\0';
     LN_TRY(ln__sprintf(&partial, "%s.partial", base));
-    if (!run.o.resume)
-        LN_TRY(ln__remove_tree(partial));
-    LN_TRY(stages(&run, partial, result));
+    st = stages(&run, partial, result);
+    if (run.journal && !resumable(st)) { /* without a journal of ours, what is there belongs to somebody else */
+        char *why = NULL;                /* tidying must not replace the message */
+        (void)ln__strdup(&why, st == LN_OK ? "" : ln_last_error());
+        remove_leftovers(partial);
+        if (st != LN_OK && why)
+            st = ln__fail(st, "%s", why);
+        ln__free(why);
+    }
 done:
     release(&run);
     ln__free(own_opts);

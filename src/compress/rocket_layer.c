@@ -134,7 +134,9 @@ static ln_status update_dictionary(double *whitened2, double *original2, ln__roc
     LN_TRY(ln__dgemm(false, true, k, m, d2, 1, work->v, d2, wh->c, d2, 0, work->ht, m));
     for (int64_t i = 0; i < k; i++)
         trace += work->g[i * k + i];
-    const double mu = ridge > 0 ? fmax(1e-6, ridge * trace / (double)k) : 0;
+    /* Without a ridge a trace of one remains: an atom that no column uses has G_ii = 0 and must get a zero, not fail.
+     */
+    const double mean = trace / (double)k, mu = ridge > 0 ? fmax(1e-6, ridge * mean) : 1e-14 * mean;
     double *a = work->n2d; /* k*k <= m*m: free until the errors are taken */
     memcpy(a, work->g, (size_t)(k * k) * sizeof *a);
     for (int64_t i = 0; i < k; i++)

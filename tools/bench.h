@@ -1,24 +1,25 @@
 /* bench.h - how a speed measurement plugs into `linnet bench NAME`.
  *
- * A bench is one `const cli_bench` in bench/bench_<name>.c, listed in tools/benches.c. It fills ctx->result and prints
- * through cli_say / cli_row. It measures the machine's own limit in the same run (bench_limits) and gives ratios to it. */
+ * A bench is one `const cli_bench` in tools/bench_<name>.c, listed in tools/benches.c. It fills ctx->result and prints
+ * through cli_say / cli_row. It measures the machine's own limit in the same run (bench_limits) and gives ratios to it.
+ */
 #ifndef LINNET_TOOLS_BENCH_H
 #define LINNET_TOOLS_BENCH_H
 
 #include "cli.h"
 
 typedef struct bench_opts {
-    int32_t peer;      /* run bench/peer_<name>.py beside it            */
-    int32_t repeat;    /* runs; the fastest counts, the spread is shown */
-    int64_t tokens;    /* 0: the bench's own choice                     */
-    int64_t context;   /* 0: likewise                                   */
-    const char *text;  /* text file, or NULL                            */
+    int32_t peer;     /* run bench/peer_<name>.py beside it            */
+    int32_t repeat;   /* runs; the fastest counts, the spread is shown */
+    int64_t tokens;   /* 0: the bench's own choice                     */
+    int64_t context;  /* 0: likewise                                   */
+    const char *text; /* text file, or NULL                            */
 } bench_opts;
 
 typedef struct cli_bench {
     const char *name;
     const char *summary;
-    const char *operands; /* "MODEL", or NULL */
+    const char *operands;                                                      /* "MODEL", or NULL */
     ln_status (*run)(cli_ctx *ctx, const bench_opts *opts, ln_result *result); /* operands: ctx->operand[1 …] */
 } cli_bench;
 
@@ -35,8 +36,8 @@ ln_status bench_time(bench_times *out, int n, ln_status (*fn)(void *arg), void *
 
 /* The machine's own limit with the same threads. */
 typedef struct bench_limits {
-    double gflops;    /* best f32 matrix product (1024^3) */
-    double read_gbs;  /* best streaming read, GB/s, over 256 MiB */
+    double gflops;   /* best f32 matrix product (1024^3) */
+    double read_gbs; /* best streaming read, GB/s, over 256 MiB */
 } bench_limits;
 ln_status bench_limits_measure(bench_limits *out);
 /* Puts them into "machine" of the result (with CPU level and versions) and prints two rows. */

@@ -1,8 +1,9 @@
 /* cli.h - what the verbs of the command share: tables, parsing, output, the result envelope.
  *
  * A verb is one `const cli_verb` in cmd_<verb>.c, listed in verbs.c. Its option table, the table of the system it runs
- * and the common options are parsed by one parser; help, man page, completion and docs/cli.md come from the same tables.
- * A verb's run() gets everything parsed and checked, fills ctx->result and prints for people through cli_say. */
+ * and the common options are parsed by one parser; help, man page, completion and docs/cli.md come from the same
+ * tables. A verb's run() gets everything parsed and checked, fills ctx->result and prints for people through cli_say.
+ */
 #ifndef LINNET_TOOLS_CLI_H
 #define LINNET_TOOLS_CLI_H
 
@@ -19,11 +20,11 @@ enum { CLI_MANY = 1 << 20 };
 
 typedef struct cli_verb {
     const char *name;
-    const char *group;    /* heading in `linnet --help`                                     */
-    const char *summary;  /* one line, no full stop                                         */
-    const char *operands; /* "MODEL", "FILE [TEXT]"; without the system                     */
-    const char *example;  /* complete command lines, one per line                           */
-    const char *details;  /* paragraphs for --help and the man page, or NULL                */
+    const char *group;      /* heading in `linnet --help`                                     */
+    const char *summary;    /* one line, no full stop                                         */
+    const char *operands;   /* "MODEL", "FILE [TEXT]"; without the system                     */
+    const char *example;    /* complete command lines, one per line                           */
+    const char *details;    /* paragraphs for --help and the man page, or NULL                */
     const ln_param *params; /* the verb's own options, or NULL                              */
     uint32_t opts_size;
     const ln_param *(*shared)(void); /* options that all systems of the verb share, or NULL */
@@ -69,8 +70,8 @@ struct cli_ctx {
 
     cli_binding binding[CLI_BINDINGS];
     int bindings;
-    json_t *config;           /* strings of the options borrow from it       */
-    char **owned;             /* texts made from config numbers              */
+    json_t *config; /* strings of the options borrow from it       */
+    char **owned;   /* texts made from config numbers              */
     int64_t n_owned;
     const ln_param *given[128]; /* options seen on the command line          */
     int n_given;
@@ -84,7 +85,7 @@ void cli_ctx_free(cli_ctx *ctx);
 bool cli_given(const cli_ctx *ctx, const char *name); /* on the command line or in the config file */
 /* Flag of a table entry: '_' becomes '-'. Writes into buf (64 bytes). */
 char *cli_flag(char *buf, const ln_param *p);
-/* The word of `words` (n of them, '|'-separated in `list` when stride is 0) nearest to `word`, or NULL if none is near. */
+/* The one of `words` nearest to `word`, or NULL if none is near. */
 const char *cli_nearest(const char *word, const char *const *words, int64_t n);
 
 /* ---- signals.c ---- */
@@ -100,6 +101,9 @@ __attribute__((format(printf, 3, 4))) void cli_row(const cli_ctx *ctx, const cha
 /* result[key] = value and one row at once; `fmt` takes one double (or one int64_t as %lld). */
 ln_status cli_number(cli_ctx *ctx, const char *key, const char *label, const char *fmt, double value);
 ln_status cli_integer(cli_ctx *ctx, const char *key, const char *label, int64_t value);
+ln_status cli_json(cli_ctx *ctx, const char *key, const json_t *value); /* any JSON value; borrowed */
+/* Every number, text and switch of the results so far as rows: for verbs whose results the library fills. */
+void cli_say_results(cli_ctx *ctx);
 bool cli_talks(const cli_ctx *ctx); /* may text for people go to standard output? */
 /* Printable copy: broken UTF-8 becomes U+FFFD, control characters \xNN. Free with ln__free; NULL when out of memory. */
 char *cli_safe(const char *text, size_t bytes);
@@ -109,7 +113,7 @@ void cli_write_text(FILE *to, const char *text, size_t bytes);
 void cli_error(const char *message);
 /* Path, bytes and hash of an input into the envelope; reads the file only when an envelope is asked for. */
 ln_status cli_input(cli_ctx *ctx, const char *path);
-/* Columns to fill: the terminal's, between 60 and 100; 80 when there is none. */
+/* Columns to fill: the terminal's, between 60 and 100; 96 when there is none. */
 int cli_columns(FILE *to);
 /* 134515008 -> "134 515 008", into buf (32 bytes). */
 char *cli_group_digits(char *buf, int64_t n);
@@ -130,7 +134,7 @@ char *cli_bounds(char *buf, size_t n, const ln_param *p);
 bool cli_is_path(const ln_param *p);
 /* The tables of a verb (and system) as help shows them: calls `fn` for each entry once, in order. group: 0 inputs and
  * outputs, 1 method, 2 common. */
-void cli_each_param(const cli_verb *verb, const ln_system *system, int group,
-                    void (*fn)(void *to, const ln_param *p), void *to);
+void cli_each_param(const cli_verb *verb, const ln_system *system, int group, void (*fn)(void *to, const ln_param *p),
+                    void *to);
 
 #endif

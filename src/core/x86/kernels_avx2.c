@@ -4,5 +4,8 @@
 void ln__kernels_init_avx2(ln__kernels *k)
 {
     k->level = LN_CPU_AVX2;
+    ln__avx2_vectors(k);
+    ln__avx2_convert(k);
+    ln__avx2_gemv_floats(k);
     ln__avx2_gemv_blocks(k);
 }

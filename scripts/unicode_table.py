@@ -74,11 +74,12 @@ def classes():
         isolated(pre_tokenizers.Digits(individual_digits=True)),
         dropped(bert(clean_text=True)),
         isolated(pre_tokenizers.BertPreTokenizer()),
-        dropped(normalizers.StripAccents()),
+        dropped(bert(strip_accents=True)),
         regex_class(r'\w'),
         nfc_inert(),
         {c for c in CODE_POINTS
          if cjk.normalize_str(chr(c)) == ' ' + chr(c) + ' '},
+        dropped(normalizers.StripAccents()),
     ]
 
 

@@ -8,4 +8,6 @@ void ln__kernels_init_avx2(ln__kernels *k)
     ln__avx2_convert(k);
     ln__avx2_gemv_floats(k);
     ln__avx2_gemv_blocks(k);
+    ln__avx2_gemv_kblocks(k);
+    ln__avx2_codes(k);
 }

@@ -5,8 +5,10 @@
 #include "core/kernels.h"
 
 void ln__avx2_vectors(ln__kernels *k);
-void ln__avx2_convert(ln__kernels *k);     /* to_f32, from_f32                  */
-void ln__avx2_gemv_floats(ln__kernels *k); /* F32 F16 BF16                      */
-void ln__avx2_gemv_blocks(ln__kernels *k); /* Q8_0 Q4_0 Q4_1 Q5_0 Q5_1, q8_pack */
+void ln__avx2_convert(ln__kernels *k);      /* to_f32, from_f32                  */
+void ln__avx2_gemv_floats(ln__kernels *k);  /* F32 F16 BF16                      */
+void ln__avx2_gemv_blocks(ln__kernels *k);  /* Q8_0 Q4_0 Q4_1 Q5_0 Q5_1, q8_pack */
+void ln__avx2_gemv_kblocks(ln__kernels *k); /* Q2_K Q3_K Q4_K Q5_K Q6_K */
+void ln__avx2_codes(ln__kernels *k);
 
 #endif

@@ -66,12 +66,13 @@ static ln_status refill(ln__lines *l)
         l->end -= l->begin;
         l->begin = 0;
     }
+    if (l->end > LN_LINE_MAX)
+        LN_FAIL(LN_ERR_FORMAT, "%s: line %lld is longer than %d bytes", ln__stream_name(l->stream),
+                (long long)l->number + 1, LN_LINE_MAX);
     if (l->end + 1 >= l->cap) {
-        if (l->cap > LN_LINE_MAX)
-            LN_FAIL(LN_ERR_FORMAT, "%s: line %lld is longer than %d bytes", ln__stream_name(l->stream),
-                    (long long)l->number + 1, LN_LINE_MAX);
-        LN_TRY(ln__realloc((void **)&l->buf, l->cap * 2, 1));
-        l->cap *= 2;
+        const size_t cap = LN_MIN(l->cap * 2, (size_t)LN_LINE_MAX + 2);
+        LN_TRY(ln__realloc((void **)&l->buf, cap, 1));
+        l->cap = cap;
     }
     LN_TRY(ln__stream_read(l->stream, l->buf + l->end, l->cap - l->end - 1, &got));
     l->end += got;

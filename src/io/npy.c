@@ -29,7 +29,7 @@ static const char *type_code(ln_dtype dt)
 
 static ln_status read_descr(ln__entry *e, const char *text, size_t len, const char *what)
 {
-    if (len >= 3 && text[1] == 'O')
+    if (len >= 2 && text[1] == 'O')
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: an array of pickled Python objects is not read", what);
     if (len >= 3 && text[0] == '>' && text[2] != '1')
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: big-endian elements '%.*s', expected little-endian ('<')", what,

@@ -101,7 +101,9 @@ static ln_status check_weights(cli_ctx *ctx, const ln_archive *a)
     const int64_t n = ln_archive_count(a);
     for (int64_t i = 0; i < n; i++) {
         LN_TRY(ln_archive_get(&t, a, ln_archive_name(a, i)));
-        LN_TRY(ln_tensor_check_finite(t, ln_archive_name(a, i)));
+        st = ln_tensor_check_finite(t, ln_archive_name(a, i));
+        if (st != LN_OK)
+            LN_TRY(ln__fail_in(st, "%s", ctx->operand[0]));
         ln_tensor_release(t);
         t = NULL;
         if (ln__progress_show(&ctx->progress, "checking weights", i + 1, n))
@@ -111,7 +113,7 @@ static ln_status check_weights(cli_ctx *ctx, const ln_archive *a)
     LN_TRY(ln_result_bool(ctx->result, "checked.finite", true));
     ln__progress_end(&ctx->progress);
     cli_say(ctx, "check\n");
-    cli_row(ctx, "weights", "%lld tensors, no NaN, no Inf", (long long)n);
+    cli_row(ctx, "weights", "%lld tensor%s, no NaN, no Inf", (long long)n, n == 1 ? "" : "s");
 done:
     ln_tensor_release(t);
     return st;

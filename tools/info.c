@@ -154,8 +154,8 @@ static ln_status say_totals(cli_ctx *ctx, const totals *all, int64_t n)
     LN_TRY(ln_result_integer(ctx->result, "tensor_count", n));
     LN_TRY(ln_result_integer(ctx->result, "tensor_elements", count));
     LN_TRY(ln_result_integer(ctx->result, "tensor_bytes", bytes));
-    cli_row(ctx, "all", "%lld tensors, %s numbers, %s", (long long)n, cli_group_digits(digits, count),
-            ln__human_bytes(size, sizeof size, (double)bytes));
+    cli_row(ctx, "all", "%lld tensor%s, %s numbers, %s", (long long)n, n == 1 ? "" : "s",
+            cli_group_digits(digits, count), ln__human_bytes(size, sizeof size, (double)bytes));
     for (int d = 0; d < LN_DTYPE_COUNT; d++) {
         if (all->n[d] == 0)
             continue;
@@ -163,19 +163,19 @@ static ln_status say_totals(cli_ctx *ctx, const totals *all, int64_t n)
         LN_TRY(ln_result_integer(ctx->result, key, all->n[d]));
         snprintf(key, sizeof key, "dtypes.%s.bytes", ln_dtype_name((ln_dtype)d));
         LN_TRY(ln_result_integer(ctx->result, key, all->bytes[d]));
-        cli_row(ctx, ln_dtype_name((ln_dtype)d), "%lld tensors, %s", (long long)all->n[d],
+        cli_row(ctx, ln_dtype_name((ln_dtype)d), "%lld tensor%s, %s", (long long)all->n[d], all->n[d] == 1 ? "" : "s",
                 ln__human_bytes(size, sizeof size, (double)all->bytes[d]));
     }
 done:
     return st;
 }
 
-static void say_tensor(const cli_ctx *ctx, const char *name, const ln_tensor *t)
+static void say_tensor(const cli_ctx *ctx, int width, const char *name, const ln_tensor *t)
 {
     char shape[200], size[32];
     char *safe = cli_safe(name, strlen(name));
     shape_text(shape, sizeof shape, t);
-    cli_say(ctx, "  %-44s %-6s %-18s %s\n", safe ? safe : "", ln_dtype_name(ln_tensor_dtype(t)), shape,
+    cli_say(ctx, "  %-*s  %-5s %-14s %9s\n", width, safe ? safe : "", ln_dtype_name(ln_tensor_dtype(t)), shape,
             ln__human_bytes(size, sizeof size, (double)ln_tensor_bytes(t)));
     ln__free(safe);
 }
@@ -188,18 +188,20 @@ ln_status info_tensors(cli_ctx *ctx, const ln_archive *a, bool each)
     json_t *array = json_array();
     if (!array)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    int width = 12;
     const int64_t n = ln_archive_count(a);
     for (int pass = 0; pass < (each && cli_talks(ctx) ? 2 : 1); pass++) { /* totals are printed before the list */
         for (int64_t i = 0; i < n; i++) {
             const char *name = ln_archive_name(a, i);
             LN_TRY(ln_archive_get(&t, a, name));
             if (pass == 1) {
-                say_tensor(ctx, name, t);
+                say_tensor(ctx, width, name, t);
             } else {
                 const ln_dtype d = ln_tensor_dtype(t);
                 all.n[d]++;
                 all.bytes[d] += (int64_t)ln_tensor_bytes(t);
                 all.count[d] += ln_tensor_count(t);
+                width = LN_MAX(width, (int)LN_MIN(strlen(name), 60));
                 LN_TRY(tensor_json(array, name, t));
             }
             ln_tensor_release(t);

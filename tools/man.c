@@ -3,11 +3,29 @@
 
 #include "cli.h"
 
+/* One character beyond ASCII as \\[uXXXX], which every troff knows; returns its last byte. */
+static const char *beyond_ascii(FILE *to, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const int more = s[0] >= 0xF0 ? 3 : s[0] >= 0xE0 ? 2 : 1;
+    unsigned code = s[0] & (0x3Fu >> more);
+    int i = 1;
+    for (; i <= more && (s[i] & 0xC0) == 0x80; i++)
+        code = code << 6 | (s[i] & 0x3Fu);
+    fprintf(to, "\\[u%04X]", code);
+    return text + i - 1;
+}
+
 /* Text with what troff would interpret made literal. */
 static void roff(FILE *to, const char *text)
 {
     bool line_start = true;
     for (; *text; text++) {
+        if ((unsigned char)*text >= 0x80) {
+            text = beyond_ascii(to, text);
+            line_start = false;
+            continue;
+        }
         if (line_start && (*text == '.' || *text == '\''))
             fputs("\\&", to);
         line_start = *text == '\n';

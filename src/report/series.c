@@ -1,5 +1,5 @@
-/* series.c - one curve of an envelope, checked and thinned to what a page may carry. Points that are no finite numbers
- * are left out: the drawing shows a gap in what it counts, never a wrong place. */
+/* series.c - one curve of an envelope, checked and thinned to what a page may carry. Points that are no numbers, or
+ * beyond what can be drawn, are left out. */
 #include "report/page.h"
 
 #include <math.h>
@@ -36,6 +36,18 @@ static int64_t thin(double *x, double *y, int64_t n, int64_t budget)
     return o;
 }
 
+/* Differences of such numbers are finite, and so are their logarithms. */
+static bool drawable(const json_t *v)
+{
+    return json_is_number(v) && fabs(json_number_value(v)) < 1e300;
+}
+
+static double place(const json_t *v)
+{
+    const double x = json_number_value(v);
+    return fabs(x) < 1e-300 ? 0 : x;
+}
+
 bool ln__curve_read(ln__page *p, ln__curve *c, const json_t *series)
 {
     const json_t *xs = json_object_get(series, "x"), *ys = json_object_get(series, "y");
@@ -50,11 +62,10 @@ bool ln__curve_read(ln__page *p, ln__curve *c, const json_t *series)
         return false;
     for (int64_t i = 0; i < n; i++) {
         const json_t *x = json_array_get(xs, (size_t)i), *y = json_array_get(ys, (size_t)i);
-        if (!json_is_number(x) || !json_is_number(y) || !isfinite(json_number_value(x)) ||
-            !isfinite(json_number_value(y)))
+        if (!drawable(x) || !drawable(y))
             continue;
-        c->x[c->all] = json_number_value(x);
-        c->y[c->all] = json_number_value(y);
+        c->x[c->all] = place(x);
+        c->y[c->all] = place(y);
         c->rising &= c->all == 0 || c->x[c->all] >= c->x[c->all - 1];
         c->all++;
     }

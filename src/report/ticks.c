@@ -53,8 +53,8 @@ void ln__axis_fit(ln__axis *a, int wanted)
     const double first = floor(a->lo / step + 1e-9), last = ceil(a->hi / step - 1e-9);
     if (!isfinite(step) || step <= 0 || last - first > 20) /* a range at the edge of what doubles hold */
         return;
-    a->lo = first * step;
-    a->hi = last * step;
+    a->lo = LN_MIN(a->lo, first * step);
+    a->hi = LN_MAX(a->hi, last * step);
     for (double k = first; k <= last; k++)
         add_tick(a, fabs(k) < 0.5 ? 0 : k * step);
 }

@@ -38,9 +38,9 @@ static int read_count(const char *text)
     long n = 0;
     if (!text)
         return 0;
-    for (; *text >= '0' && *text <= '9' && n <= MAX_THREADS; text++)
-        n = n * 10 + (*text - '0');
-    return *text == '\0' || *text == ',' ? (int)LN_MIN(n, MAX_THREADS) : 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = LN_MIN(n * 10 + (*text - '0'), MAX_THREADS);
+    return *text == '\0' || *text == ',' ? (int)n : 0;
 }
 
 static int choose(void)

@@ -86,7 +86,8 @@ typedef struct io_bytes {
 static inline void put_bytes(io_bytes *b, const void *data, size_t n)
 {
     assert_true(b->len + n <= sizeof b->data);
-    memcpy(b->data + b->len, data, n);
+    if (n)
+        memcpy(b->data + b->len, data, n);
     b->len += n;
 }
 

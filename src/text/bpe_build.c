@@ -75,6 +75,23 @@ static int32_t model_token(const ln_tokenizer *t, const char *s, size_t n)
     return id >= 0 && t->flags[id] & LN_TOK_MODEL ? id : -1;
 }
 
+ln_status ln__merge_find(const ln_tokenizer *t, ln__merge *m, ln__text a, ln__text b, int64_t i, ln__buf *joined)
+{
+    joined->len = 0;
+    ln_status st = ln__buf_add(joined, a.data, a.len);
+    if (st == LN_OK)
+        st = ln__buf_add(joined, b.data, b.len);
+    if (st != LN_OK)
+        return st;
+    *m = (ln__merge){ model_token(t, a.data, a.len), model_token(t, b.data, b.len),
+                      model_token(t, joined->data, joined->len), (uint32_t)i };
+    if (m->left >= 0 && m->right >= 0 && m->id >= 0)
+        return LN_OK;
+    const char *missing = m->left < 0 ? "the first" : m->right < 0 ? "the second" : "the result";
+    return ln__fail(LN_ERR_FORMAT, "%s: merge %lld, '%.*s' + '%.*s': %s is not in the vocabulary", t->name,
+                    (long long)i, (int)LN_MIN(a.len, 60), a.data, (int)LN_MIN(b.len, 60), b.data, missing);
+}
+
 static void single_symbols(ln_tokenizer *t)
 {
     ln__bpe *b = &t->bpe;

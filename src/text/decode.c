@@ -41,8 +41,10 @@ static int fallback_byte(const char *s, size_t n)
     int value = 0;
     for (int i = 3; i < 5; i++) {
         const char c = s[i];
-        const int d = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        const int d = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : -1;
         if (d < 0)
             return -1;
         value = value * 16 + d;
@@ -54,8 +56,9 @@ static int fallback_byte(const char *s, size_t n)
 static ln_status cleanup(ln__buf *out, const char *s, size_t n)
 {
     static const char *const pairs[][2] = {
-        { " .", "." },     { " ?", "?" },     { " !", "!" },   { " ,", "," },     { " ' ", "'" },   { " n't", "n't" },
-        { " 'm", "'m" },   { " do not", " don't" }, { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" },
+        { " .", "." },   { " ?", "?" },     { " !", "!" },     { " ,", "," },
+        { " ' ", "'" },  { " n't", "n't" }, { " 'm", "'m" },   { " do not", " don't" },
+        { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" },
     };
     ln_status st = LN_OK;
     ln__buf a = { 0 }, b = { 0 };
@@ -98,8 +101,8 @@ static ln_status strip(ln__buf *out, const ln__step *step, const char *s, size_t
         s += step->text_len;
         n -= step->text_len;
     }
-    for (k = 0; k < step->stop && n >= step->text_len && memcmp(s + n - step->text_len, step->text, step->text_len) == 0;
-         k++)
+    for (k = 0;
+         k < step->stop && n >= step->text_len && memcmp(s + n - step->text_len, step->text, step->text_len) == 0; k++)
         n -= step->text_len;
     return ln__buf_add(out, s, n);
 }
@@ -189,7 +192,8 @@ ln_status ln__decode(ln__buf *out, const ln_tokenizer *t, const int32_t *ids, in
     LN_TRY(ln__buf_add(&a.data, "", 0));
     LN_TRY(ln__buf_add(out, "", 0));
     for (int64_t i = 0; i < n; i++) {
-        const ln__text s = ids[i] >= 0 && ids[i] < t->vocab.n ? ln__vocab_get(&t->vocab, ids[i]) : (ln__text){ NULL, 0 };
+        const ln__text s =
+            ids[i] >= 0 && ids[i] < t->vocab.n ? ln__vocab_get(&t->vocab, ids[i]) : (ln__text){ NULL, 0 };
         if (!s.data)
             LN_FAIL(LN_ERR_RANGE, "%s: token %d does not exist (ids are 0 to %lld)", t->name, (int)ids[i],
                     (long long)t->vocab.n - 1);

@@ -17,32 +17,54 @@ typedef struct ln__regex ln__regex;
 
 typedef enum ln__step_kind {
     /* normalisers */
-    LN_NORM_FORM, LN_NORM_LOWER, LN_NORM_STRIP, LN_NORM_ACCENTS, LN_NORM_PREPEND, LN_NORM_REPLACE, LN_NORM_BERT,
+    LN_NORM_FORM,
+    LN_NORM_LOWER,
+    LN_NORM_STRIP,
+    LN_NORM_ACCENTS,
+    LN_NORM_PREPEND,
+    LN_NORM_REPLACE,
+    LN_NORM_BERT,
     /* pre-tokenizers; the first four are hand-written scanners (scan.h) that cover their text */
-    LN_PRE_GPT2, LN_PRE_SMOLLM, LN_PRE_LLAMA3, LN_PRE_QWEN2, LN_PRE_SPLIT, LN_PRE_CLASS, LN_PRE_PREFIX_SPACE,
+    LN_PRE_GPT2,
+    LN_PRE_SMOLLM,
+    LN_PRE_LLAMA3,
+    LN_PRE_QWEN2,
+    LN_PRE_SPLIT,
+    LN_PRE_CLASS,
+    LN_PRE_PREFIX_SPACE,
     LN_PRE_META,
     /* decoders */
-    LN_DEC_BYTES, LN_DEC_WORDPIECE, LN_DEC_META, LN_DEC_REPLACE, LN_DEC_FALLBACK, LN_DEC_FUSE, LN_DEC_STRIP
+    LN_DEC_BYTES,
+    LN_DEC_WORDPIECE,
+    LN_DEC_META,
+    LN_DEC_REPLACE,
+    LN_DEC_FALLBACK,
+    LN_DEC_FUSE,
+    LN_DEC_STRIP
 } ln__step_kind;
 
 /* What becomes of a match; names as in tokenizer.json. */
 typedef enum ln__behavior {
-    LN_SPLIT_REMOVED, LN_SPLIT_ISOLATED, LN_SPLIT_PREVIOUS, LN_SPLIT_NEXT, LN_SPLIT_CONTIGUOUS
+    LN_SPLIT_REMOVED,
+    LN_SPLIT_ISOLATED,
+    LN_SPLIT_PREVIOUS,
+    LN_SPLIT_NEXT,
+    LN_SPLIT_CONTIGUOUS
 } ln__behavior;
 
-enum { LN_META_NEVER, LN_META_FIRST, LN_META_ALWAYS };                        /* `mode` of LN_PRE_META, LN_DEC_META */
-enum { LN_STRIP_LEFT = 1, LN_STRIP_RIGHT = 2 };                               /* `mode` of LN_NORM_STRIP            */
+enum { LN_META_NEVER, LN_META_FIRST, LN_META_ALWAYS }; /* `mode` of LN_PRE_META, LN_DEC_META */
+enum { LN_STRIP_LEFT = 1, LN_STRIP_RIGHT = 2 };        /* `mode` of LN_NORM_STRIP            */
 enum { LN_BERT_CLEAN = 1, LN_BERT_CJK = 2, LN_BERT_ACCENTS = 4, LN_BERT_LOWER = 8 }; /* `mode` of LN_NORM_BERT      */
 
 typedef struct ln__step {
     ln__step_kind kind;
-    int mode;                     /* normal form, behavior, prepend scheme, flags: see above           */
-    unsigned bits;                /* LN_PRE_CLASS: LN_CH_*                                             */
-    bool invert, flag;            /* Split's invert; Metaspace's split; WordPiece decoder's cleanup    */
-    char *pattern, *text;         /* what is looked for (no regex), what is put there; may be NULL     */
+    int mode;             /* normal form, behavior, prepend scheme, flags: see above           */
+    unsigned bits;        /* LN_PRE_CLASS: LN_CH_*                                             */
+    bool invert, flag;    /* Split's invert; Metaspace's split; WordPiece decoder's cleanup    */
+    char *pattern, *text; /* what is looked for (no regex), what is put there; may be NULL     */
     size_t pattern_len, text_len;
     ln__regex *regex;
-    int64_t start, stop;          /* LN_DEC_STRIP                                                      */
+    int64_t start, stop; /* LN_DEC_STRIP                                                      */
 } ln__step;
 
 enum { LN_MAX_STEPS = 24 };
@@ -61,8 +83,13 @@ typedef struct ln__added {
 } ln__added;
 
 enum { /* per id */
-    LN_TOK_MODEL = 1, LN_TOK_ADDED = 2, LN_TOK_SPECIAL = 4, LN_TOK_LSTRIP = 8, LN_TOK_RSTRIP = 16, LN_TOK_WORD = 32,
-    LN_TOK_NORMALIZED = 64
+       LN_TOK_MODEL = 1,
+       LN_TOK_ADDED = 2,
+       LN_TOK_SPECIAL = 4,
+       LN_TOK_LSTRIP = 8,
+       LN_TOK_RSTRIP = 16,
+       LN_TOK_WORD = 32,
+       LN_TOK_NORMALIZED = 64
 };
 
 typedef struct ln__pair_slot {
@@ -78,7 +105,7 @@ typedef struct ln__merge {
 
 typedef struct ln__bpe {
     ln__pair_slot *slot;
-    int shift; /* 64 - log2(slots) */
+    int shift;        /* 64 - log2(slots) */
     ln__merge *merge; /* as they are written to a tokenizer.json */
     int64_t n_merges;
     int32_t byte_id[256];   /* byte-level: the byte's own token; with fallback: <0xNN>; -1: none           */
@@ -100,8 +127,8 @@ typedef enum ln__model_kind { LN_MODEL_BPE, LN_MODEL_WORDPIECE } ln__model_kind;
 
 struct ln_tokenizer {
     atomic_int refs;
-    char *name;   /* file, for messages                                         */
-    char *parts;  /* the tokenizer.json without vocabulary, merges, added tokens */
+    char *name;  /* file, for messages                                         */
+    char *parts; /* the tokenizer.json without vocabulary, merges, added tokens */
     char *kind, *note, *chat_template;
     ln__model_kind model;
     ln__vocab vocab; /* all tokens as the file spells them */
@@ -115,7 +142,7 @@ struct ln_tokenizer {
     int64_t max_chars;
     int32_t unk; /* WordPiece */
     ln__steps norm, pre, decode;
-    bool decode_none;     /* no decoder in the file: tokens joined by spaces */
+    bool decode_none; /* no decoder in the file: tokens joined by spaces */
     ln__added plain, normalized;
     int32_t *before, *after; /* ids that wrapping adds */
     int64_t n_before, n_after;
@@ -175,13 +202,31 @@ ln_status ln__pretokenize(ln__enc *e, int k, const char *s, size_t n);
 /* bpe.c, wordpiece.c */
 ln_status ln__bpe_piece(ln__enc *e, const char *s, size_t n);
 ln_status ln__wordpiece_piece(ln__enc *e, const char *s, size_t n);
-/* Slots, byte ids and so on from t->vocab, t->raw and `merges` (taken over, also on failure). Ranks are the caller's. */
+/* Slots, byte ids and so on from t->vocab, t->raw and `merges` (taken over, also on failure). Ranks are the caller's.
+ */
 ln_status ln__bpe_build(ln_tokenizer *t, ln__merge *merges, int64_t n);
+/* left, right and id of the merge of a and b; `joined` is scratch. LN_ERR_FORMAT names merge i when one is missing. */
+ln_status ln__merge_find(const ln_tokenizer *t, ln__merge *m, ln__text a, ln__text b, int64_t i, ln__buf *joined);
 /* Reads the byte-symbol spelling of a token ("\u0120the"): false when a character is no byte symbol. */
 bool ln__byte_symbols_decode(char *out, size_t *len, const char *token, size_t n);
 size_t ln__byte_symbol(char out[4], unsigned char byte);
 /* t->raw from t->vocab: what byte-level BPE compares. */
 ln_status ln__raw_vocab_build(ln_tokenizer *t);
+/* born.c: tokenizers that do not come from a tokenizer.json. Takes vocabulary and flags (LN_TOK_*) and the other parts
+ * as JSON text; merges are still to be built, then ln__tokenizer_finish. Strings must be UTF-8 without NUL. */
+ln_status ln__born_vocab(ln_tokenizer *t, const ln__text *strings, const uint8_t *flags, int64_t n, const char *parts);
+/* Every way to cut a token that takes part (plain[id]) into two that do; ranks follow the scores, equal scores share
+ * one, so that the leftmost wins as it does in SentencePiece. */
+ln_status ln__merges_from_scores(ln__merge **out, int64_t *n, const ln_tokenizer *t, const float *scores,
+                                 const uint8_t *plain);
+/* post_processor text for ids before and after (-1: none): "null" or a TemplateProcessing. */
+ln_status ln__born_wrap(ln__buf *out, const ln__text *strings, int64_t before, int64_t after);
+/* Parts of a SentencePiece-style tokenizer: normalisers with and without the space in front; model and decoder. `unk`
+ * is quoted or "null". */
+extern const char ln__spm_prefixed[], ln__spm_plain[];
+ln_status ln__spm_parts(ln__buf *model, ln__buf *decoder, const char *unk, bool prefixed);
+ln_status ln__json_quote(ln__buf *out, const char *s, size_t n);
+
 /* decode.c */
 ln_status ln__decode(ln__buf *out, const ln_tokenizer *t, const int32_t *ids, int64_t n, bool skip_special);
 

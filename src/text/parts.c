@@ -171,8 +171,8 @@ static ln_status add_byte_level(ln_tokenizer *t, ln__steps *steps, const json_t 
     LN_TRY(ln__json_bool(&prefix, o, "add_prefix_space", true, t->name));
     LN_TRY(ln__json_bool(&regex, o, "use_regex", true, t->name));
     const ln__step *before = steps->n ? &steps->step[steps->n - 1] : NULL;
-    const bool digits = before && before->kind == LN_PRE_CLASS && before->bits == LN_CH_DIGIT &&
-                        before->mode == LN_SPLIT_ISOLATED;
+    const bool digits =
+        before && before->kind == LN_PRE_CLASS && before->bits == LN_CH_DIGIT && before->mode == LN_SPLIT_ISOLATED;
     if (prefix)
         LN_TRY(add_kind(t, steps, LN_PRE_PREFIX_SPACE, 0));
     if (regex && digits && !prefix)
@@ -186,9 +186,9 @@ done:
 
 static ln_status meta_scheme(int *mode, const json_t *o, const ln_tokenizer *t)
 {
-    static const char *const names[] = { [LN_META_NEVER] = "never",
-                                         [LN_META_FIRST] = "first",
-                                         [LN_META_ALWAYS] = "always" };
+    static const char *const names[] = {
+        [LN_META_NEVER] = "never", [LN_META_FIRST] = "first", [LN_META_ALWAYS] = "always"
+    };
     const char *scheme = NULL;
     bool prefix = true;
     ln_status st = ln__json_bool(&prefix, o, "add_prefix_space", true, t->name); /* older files */

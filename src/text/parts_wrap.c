@@ -27,7 +27,8 @@ static ln_status add_special(ln_tokenizer *t, wrap *w, const json_t *specials, c
 {
     const json_t *ids = json_object_get(json_object_get(specials, name), "ids");
     if (!json_is_array(ids))
-        return ln__fail(LN_ERR_FORMAT, "%s: post_processor uses '%s', which is not among its special_tokens", t->name, name);
+        return ln__fail(LN_ERR_FORMAT, "%s: post_processor uses '%s', which is not among its special_tokens", t->name,
+                        name);
     ln_status st = LN_OK;
     for (size_t i = 0; i < json_array_size(ids) && st == LN_OK; i++) {
         const json_t *id = json_array_get(ids, i);
@@ -53,17 +54,20 @@ static ln_status template(ln_tokenizer *t, wrap *before, wrap *after, const json
         else if (sequence && strcmp(sequence, "A") == 0)
             texts++;
         else
-            st = ln__fail(LN_ERR_FORMAT, "%s: entry %zu of TemplateProcessing's 'single' is not understood", t->name, i);
+            st =
+                ln__fail(LN_ERR_FORMAT, "%s: entry %zu of TemplateProcessing's 'single' is not understood", t->name, i);
     }
     if (st == LN_OK && texts != 1)
-        st = ln__fail(LN_ERR_UNSUPPORTED, "%s: TemplateProcessing uses the text %d times, expected once", t->name, texts);
+        st = ln__fail(LN_ERR_UNSUPPORTED, "%s: TemplateProcessing uses the text %d times, expected once", t->name,
+                      texts);
     return st;
 }
 
 /* "cls" and "sep" are [token, id]. */
 static ln_status cls_sep(ln_tokenizer *t, wrap *before, wrap *after, const json_t *o)
 {
-    const json_t *cls = json_array_get(json_object_get(o, "cls"), 1), *sep = json_array_get(json_object_get(o, "sep"), 1);
+    const json_t *cls = json_array_get(json_object_get(o, "cls"), 1),
+                 *sep = json_array_get(json_object_get(o, "sep"), 1);
     if (!json_is_integer(cls) || !json_is_integer(sep))
         return ln__fail(LN_ERR_FORMAT, "%s: post_processor without 'cls' and 'sep'", t->name);
     const ln_status st = add_id(t, before, json_integer_value(cls), "cls");

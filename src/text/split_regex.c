@@ -31,7 +31,8 @@ static void give(void *p, void *unused)
     ln__free(p);
 }
 
-#define SPACES "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPACES                                                                                                         \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
 /* \s and \S spelled out; inside a class \S stays as it is. */
 static ln_status translate(ln__buf *out, const char *p, size_t n)

@@ -58,8 +58,8 @@ void ln_tokenizer_release(ln_tokenizer *t)
     ln__free(t->bpe.slot);
     ln__free(t->bpe.merge);
     ln__free((void *)t->bpe.whole);
-    void *owned[] = { t->name, t->parts, t->kind, t->note, t->chat_template, t->flags, t->added_order, t->piece_prefix,
-                      t->before, t->after };
+    void *owned[] = { t->name,  t->parts,       t->kind,         t->note,   t->chat_template,
+                      t->flags, t->added_order, t->piece_prefix, t->before, t->after };
     for (int i = 0; i < LN_COUNT(owned); i++)
         ln__free(owned[i]);
     ln__free(t);

@@ -35,8 +35,7 @@ static ln_status size_table(table *v, const json_t *vocab, const json_t *added, 
     ln_status st = LN_OK;
     const char *key;
     json_t *id;
-    json_object_foreach((json_t *)vocab, key, id)
-        LN_TRY(check_id(&v->n, id, key, name));
+    json_object_foreach((json_t *)vocab, key, id) LN_TRY(check_id(&v->n, id, key, name));
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *o = json_array_get(added, i);
         const char *content = json_string_value(json_object_get(o, "content"));
@@ -53,7 +52,8 @@ done:
 static ln_status put_token(table *v, int64_t id, const char *s, size_t len, const char *name)
 {
     if (len > MAX_TOKEN)
-        return ln__fail(LN_ERR_UNSUPPORTED, "%s: token %lld has %zu bytes, more than %d", name, (long long)id, len, MAX_TOKEN);
+        return ln__fail(LN_ERR_UNSUPPORTED, "%s: token %lld has %zu bytes, more than %d", name, (long long)id, len,
+                        MAX_TOKEN);
     if (v->string[id].data && (v->string[id].len != len || memcmp(v->string[id].data, s, len) != 0))
         return ln__fail(LN_ERR_FORMAT, "%s: id %lld belongs to '%.60s' and to '%.60s'", name, (long long)id,
                         v->string[id].data, s);
@@ -82,8 +82,11 @@ static ln_status read_added(ln_tokenizer *t, table *v, const json_t *added)
     static const struct {
         const char *key;
         unsigned flag;
-    } bits[] = { { "special", LN_TOK_SPECIAL }, { "lstrip", LN_TOK_LSTRIP }, { "rstrip", LN_TOK_RSTRIP },
-                 { "single_word", LN_TOK_WORD }, { "normalized", LN_TOK_NORMALIZED } };
+    } bits[] = { { "special", LN_TOK_SPECIAL },
+                 { "lstrip", LN_TOK_LSTRIP },
+                 { "rstrip", LN_TOK_RSTRIP },
+                 { "single_word", LN_TOK_WORD },
+                 { "normalized", LN_TOK_NORMALIZED } };
     ln_status st = LN_OK;
     const size_t n = json_array_size(added);
     LN_TRY(LN_NEW(&t->added_order, n));
@@ -142,14 +145,7 @@ static ln_status read_merges(ln_tokenizer *t, ln__merge **out, const json_t *mer
     for (int64_t i = 0; i < n; i++) {
         ln__text side[2];
         LN_TRY(merge_sides(side, json_array_get(merges, (size_t)i), i, t->name));
-        joined.len = 0;
-        LN_TRY(ln__buf_add(&joined, side[0].data, side[0].len));
-        LN_TRY(ln__buf_add(&joined, side[1].data, side[1].len));
-        m[i] = (ln__merge){ find_token(t, side[0].data, side[0].len), find_token(t, side[1].data, side[1].len),
-                            find_token(t, joined.data, joined.len), (uint32_t)i };
-        if (m[i].left < 0 || m[i].right < 0 || m[i].id < 0)
-            LN_FAIL(LN_ERR_FORMAT, "%s: merge %lld, '%.60s' + '%.60s': one of them or both joined are not in the vocabulary",
-                    t->name, (long long)i, side[0].data, side[1].data);
+        LN_TRY(ln__merge_find(t, &m[i], side[0], side[1], i, &joined));
     }
     *out = m;
     m = NULL;
@@ -212,7 +208,8 @@ static ln_status read_wordpiece(ln_tokenizer *t, const json_t *model)
     LN_TRY(ln__json_str(&prefix, model, "continuing_subword_prefix", "##", t->name));
     LN_TRY(ln__json_int(&t->max_chars, model, "max_input_chars_per_word", 100, t->name));
     if (t->max_chars < 1)
-        LN_FAIL(LN_ERR_FORMAT, "%s: max_input_chars_per_word is %lld, expected at least 1", t->name, (long long)t->max_chars);
+        LN_FAIL(LN_ERR_FORMAT, "%s: max_input_chars_per_word is %lld, expected at least 1", t->name,
+                (long long)t->max_chars);
     t->piece_prefix_len = strlen(prefix);
     LN_TRY(ln__strdup(&t->piece_prefix, prefix));
 done:
@@ -225,7 +222,9 @@ static const char *model_type(const json_t *model)
     const char *type = json_string_value(json_object_get(model, "type"));
     if (type)
         return type;
-    return json_object_get(model, "merges") ? "BPE" : json_object_get(model, "max_input_chars_per_word") ? "WordPiece" : "";
+    return json_object_get(model, "merges")                     ? "BPE"
+           : json_object_get(model, "max_input_chars_per_word") ? "WordPiece"
+                                                                : "";
 }
 
 static ln_status read_model(ln_tokenizer *t, const json_t *root)

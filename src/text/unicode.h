@@ -6,16 +6,16 @@
 
 /* Bits of a code point's class; scripts/unicode_table.py puts them in this order. */
 enum {
-    LN_CH_LETTER = 1u << 0, /* \p{L}                                                        */
-    LN_CH_NUMBER = 1u << 1, /* \p{N}                                                        */
-    LN_CH_SPACE = 1u << 2,  /* \s: White_Space                                              */
-    LN_CH_DIGIT = 1u << 3,  /* what the Digits pre-tokenizer isolates (a newer \p{N})       */
-    LN_CH_CTRL = 1u << 4,   /* what BERT's cleaning drops                                   */
-    LN_CH_PUNCT = 1u << 5,  /* what BERT's pre-tokenizer isolates                           */
-    LN_CH_MARK = 1u << 6,   /* nonspacing marks, what BERT drops to strip accents           */
-    LN_CH_WORD = 1u << 7,   /* \w                                                           */
-    LN_CH_NFC = 1u << 8,    /* unchanged by NFC, and combines with nothing before or after  */
-    LN_CH_CJK = 1u << 9,    /* ideographs that BERT surrounds with spaces                   */
+    LN_CH_LETTER = 1u << 0,  /* \p{L}                                                        */
+    LN_CH_NUMBER = 1u << 1,  /* \p{N}                                                        */
+    LN_CH_SPACE = 1u << 2,   /* \s: White_Space                                              */
+    LN_CH_DIGIT = 1u << 3,   /* what the Digits pre-tokenizer isolates (a newer \p{N})       */
+    LN_CH_CTRL = 1u << 4,    /* what BERT's cleaning drops                                   */
+    LN_CH_PUNCT = 1u << 5,   /* what BERT's pre-tokenizer isolates                           */
+    LN_CH_MARK = 1u << 6,    /* nonspacing marks, what BERT drops to strip accents           */
+    LN_CH_WORD = 1u << 7,    /* \w                                                           */
+    LN_CH_NFC = 1u << 8,     /* unchanged by NFC, and combines with nothing before or after  */
+    LN_CH_CJK = 1u << 9,     /* ideographs that BERT surrounds with spaces                   */
     LN_CH_COMBINE = 1u << 10 /* all marks, what the StripAccents normaliser drops            */
 };
 

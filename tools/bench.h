@@ -46,8 +46,13 @@ ln_status bench_limits_report(cli_ctx *ctx, const bench_limits *limits);
 ln_status bench_rate(cli_ctx *ctx, const char *key, const char *label, const bench_times *t, double work,
                      const char *unit);
 
-/* With opts->peer: runs `bench/peer_NAME.py ARGS…` with $LINNET_PEER_PYTHON or python3, which prints one JSON object
- * {"peer","version", "<rate key>": number …}; it goes into "peers.NAME". Absent peer: says so, LN_OK, *found false. */
-ln_status bench_peer(bool *found, json_t **out, cli_ctx *ctx, const char *name, const char *const *args, int n_args);
+/* Other people's programs on the same work: runs `bench/peer_NAME.py ARGS…` with $LINNET_PEER_PYTHON or python3. The
+ * script prints one JSON object {"peers": [{"peer", "version", "rate"}, …], "missing": ["package", …]}, rates in the
+ * same unit as `ours`. Each peer gets a row with ours / theirs and an entry in "peers" of the result. What is missing
+ * is said, and is no error. */
+ln_status bench_peers(cli_ctx *ctx, const char *name, const char *const *args, int n_args, double ours,
+                      const char *unit);
+/* A text of `bytes` bytes made from the seed: words, numbers, punctuation, some accents, CJK and emoji. ln_free. */
+ln_status bench_text(char **text, size_t bytes, uint64_t seed);
 
 #endif

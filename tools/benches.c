@@ -1,6 +1,8 @@
 /* benches.c - the benches of `linnet bench`, one line each. */
 #include "bench.h"
 
+extern const cli_bench bench_decode, bench_prefill, bench_gemm, bench_linop, bench_tokenizer;
+
 const cli_bench *const cli_benches[] = {
-    NULL,
+    &bench_decode, &bench_prefill, &bench_gemm, &bench_linop, &bench_tokenizer, NULL,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "core/file.h"
 
 typedef struct tokenize_opts {
     const char *text;
@@ -105,6 +106,18 @@ done:
     return st;
 }
 
+/* Of a model directory only the tokenizer was read. */
+static ln_status note_input(cli_ctx *ctx, const char *path)
+{
+    ln_status st = LN_OK;
+    char *file = NULL;
+    LN_TRY(ln__path_join(&file, path, "tokenizer.json"));
+    LN_TRY(cli_input(ctx, ln__file_exists(file) ? file : path));
+done:
+    ln__free(file);
+    return st;
+}
+
 static ln_status run(cli_ctx *ctx)
 {
     ln_status st = LN_OK;
@@ -113,7 +126,7 @@ static ln_status run(cli_ctx *ctx)
     if (o->decode && (o->text || ctx->operands > 1))
         LN_FAIL(LN_ERR_ARG, "--decode goes from ids to text: no other text with it");
     LN_TRY(ln_tokenizer_open(&t, ctx->operand[0]));
-    LN_TRY(cli_input(ctx, ctx->operand[0]));
+    LN_TRY(note_input(ctx, ctx->operand[0]));
     LN_TRY(ln_result_text(ctx->result, "kind", ln_tokenizer_kind(t)));
     LN_TRY(o->decode ? decode(ctx, t, o) : encode(ctx, t, o));
 done:
@@ -128,7 +141,7 @@ const cli_verb cmd_tokenize = {
     .operands = "TOKENIZER [TEXT]",
     .example = "linnet tokenize smollm2.gguf 'Once upon a time'\n"
                "linnet tokenize smollm2.gguf --text book.txt --json -\n"
-               "linnet tokenize smollm2.gguf --decode '6403 3325 253 655'",
+               "linnet tokenize smollm2.gguf --decode '6403 1980 253 655'",
     .details = "TOKENIZER is a model (GGUF file or directory), a tokenizer.json or a llama2.c tokenizer file.",
     .params = params,
     .opts_size = sizeof(tokenize_opts),

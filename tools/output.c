@@ -42,10 +42,7 @@ ln_status cli_number(cli_ctx *ctx, const char *key, const char *label, const cha
     char text[64];
     if (st != LN_OK || !cli_talks(ctx))
         return st;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(text, sizeof text, fmt, value);
-#pragma GCC diagnostic pop
     cli_row(ctx, label, "%s", text);
     return LN_OK;
 }

@@ -89,7 +89,7 @@ static ln_status run_script(ln__buf *out, int *code, const char *script, const c
     close(fd[1]);
     fd[1] = -1;
     if (failed) {
-        LN_TRY(ln__buf_printf(out, "{\"missing\": \"%s\"}", python ? "the Python of LINNET_PEER_PYTHON" : "python3"));
+        LN_TRY(ln__buf_printf(out, "{\"missing\": [\"%s\"]}", python ? "the Python of LINNET_PEER_PYTHON" : "python3"));
         *code = 0;
         goto done;
     }
@@ -106,34 +106,47 @@ done:
     return st;
 }
 
-ln_status bench_peer(bool *found, json_t **out, cli_ctx *ctx, const char *name, const char *const *args, int n_args)
+static ln_status one_peer(cli_ctx *ctx, json_t *list, json_t *peer, double ours, const char *unit)
+{
+    ln_status st = LN_OK;
+    const char *name = json_string_value(json_object_get(peer, "peer"));
+    const char *version = json_string_value(json_object_get(peer, "version"));
+    const double rate = json_number_value(json_object_get(peer, "rate"));
+    if (!name || !(rate > 0))
+        return ln__fail(LN_ERR_FORMAT, "a peer without name or rate");
+    LN_TRY(ln__json_set(peer, "ratio", json_real(ours / rate)));
+    LN_TRY(ln__json_set(peer, "unit", json_string(unit)));
+    LN_TRY(ln__json_append(list, json_incref(peer)));
+    cli_say(ctx, "  peer %s %s: %.4g %s; linnet / peer = %.2f\n", name, version ? version : "", rate, unit,
+            ours / rate);
+done:
+    return st;
+}
+
+ln_status bench_peers(cli_ctx *ctx, const char *name, const char *const *args, int n_args, double ours,
+                      const char *unit)
 {
     ln_status st = LN_OK;
     ln__buf text = { 0 };
-    char *script = NULL, key[96];
-    json_t *answer = NULL;
+    char *script = NULL;
+    json_t *answer = NULL, *list = json_array(), *item;
     int code = 0;
-    *found = false;
+    size_t i;
     LN_TRY(find_script(&script, name));
     LN_TRY(run_script(&text, &code, script, args, n_args));
+    if (cli_cancel)
+        LN_FAIL(LN_ERR_CANCELLED, "interrupted");
     if (code != 0)
         LN_FAIL(LN_ERR_IO, "%s ended with exit code %d", script, code);
     LN_TRY(ln__json_parse(&answer, text.data ? text.data : "", text.len, script));
-    if (json_object_get(answer, "missing")) {
-        const char *what = json_string_value(json_object_get(answer, "missing"));
-        cli_row(ctx, "peer", "%s is not there: left out", what ? what : name);
-        goto done;
-    }
-    snprintf(key, sizeof key, "peers.%s", name);
-    LN_TRY(cli_json(ctx, key, answer));
-    *found = true;
-    if (out) {
-        *out = answer;
-        answer = NULL;
-    }
+    json_array_foreach(json_object_get(answer, "peers"), i, item) LN_TRY(one_peer(ctx, list, item, ours, unit));
+    json_array_foreach(json_object_get(answer, "missing"), i, item)
+        cli_say(ctx, "  peer %s: not there\n", json_is_string(item) ? json_string_value(item) : "?");
+    LN_TRY(cli_json(ctx, "peers", list));
 done:
     ln__buf_free(&text);
     ln__free(script);
     json_decref(answer);
+    json_decref(list);
     return st;
 }

@@ -245,7 +245,7 @@ static void tile(ln__page *p, const json_t *results, const char *key, const json
     ln__page_label(p, name);
     const double was = after ? json_number_value(json_object_get(results, key)) : 0;
     if (after && was > 0)
-        ln__page_putf(p, " (%+.1f %%)", (json_number_value(after) / was - 1) * 100);
+        ln__page_putf(p, " (%+.1f\u00A0%%)", (json_number_value(after) / was - 1) * 100);
     ln__page_put(p, "</div>");
 }
 

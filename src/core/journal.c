@@ -30,7 +30,7 @@ static bool is_leftover(const char *name)
     return n > 11 && memcmp(name + n - 11, ".tmp-", 5) == 0;
 }
 
-/* Removes the directory's files: all of them, or only what a killed run left half-written. */
+/* Removes the directory's files except the journal itself: all blobs, or only what a killed run left half-written. */
 static ln_status clean(const char *dir, bool everything)
 {
     ln_status st = LN_OK;
@@ -38,7 +38,7 @@ static ln_status clean(const char *dir, bool everything)
     int64_t n = 0;
     LN_TRY(ln__dir_list(&names, &n, dir));
     for (int64_t i = 0; i < n; i++) {
-        if (!everything && !is_leftover(names[i]))
+        if (!is_leftover(names[i]) && (!everything || strcmp(names[i], "journal.jsonl") == 0))
             continue;
         ln__free(path);
         path = NULL;
@@ -73,10 +73,11 @@ done:
     return st;
 }
 
-static ln_status write_first_line(const ln__journal *j, const char *identity)
+/* Puts a new file in place of what was there; `version` 0 marks a journal that is being removed. */
+static ln_status write_first_line(const ln__journal *j, const char *identity, int version)
 {
     ln_status st = LN_OK;
-    json_t *head = json_pack("{s:i}", "linnet_journal", 1), *text = NULL;
+    json_t *head = json_pack("{s:i}", "linnet_journal", version), *text = NULL;
     if (!head)
         LN_FAIL(LN_ERR_NOMEM, "%s: out of memory", j->path);
     LN_TRY(ln__json_new_str(&text, identity, strlen(identity)));
@@ -158,21 +159,19 @@ static ln_status open_or_start(ln__journal *j, const char *identity)
 
     if (!ln__file_exists(j->path)) {
         LN_TRY(check_dir(j->dir));
-        LN_TRY(write_first_line(j, identity));
+        LN_TRY(write_first_line(j, identity, 1));
     }
     LN_TRY(lock_file(j));
     LN_TRY(ln__file_read(&text, &bytes, j->path));
     const char *stop = memchr(text, '\n', bytes);
     if (!stop || !strstr(text, "\"linnet_journal\""))
         LN_FAIL(LN_ERR_FORMAT, "%s: is not a journal", j->path);
-    if (!same_identity(text, (size_t)(stop - text), identity)) {
-        LN_TRY(clean(j->dir, true));
+    if (!same_identity(text, (size_t)(stop - text), identity)) { /* the new line first: blobs without one are lost */
+        LN_TRY(write_first_line(j, identity, 1));
         close(j->fd);
-        j->fd = -1;
-        LN_TRY(write_first_line(j, identity));
         LN_TRY(lock_file(j));
-        const off_t size = lseek(j->fd, 0, SEEK_END);
-        j->length = (int64_t)size;
+        LN_TRY(clean(j->dir, true));
+        j->length = (int64_t)lseek(j->fd, 0, SEEK_END);
     } else {
         LN_TRY(clean(j->dir, false));
         LN_TRY(read_steps(j, text, bytes));
@@ -271,12 +270,13 @@ const char *ln__journal_dir(const ln__journal *j)
 
 ln_status ln__journal_remove(ln__journal *j)
 {
-    const ln_status st = clean(j->dir, true);
-    if (st != LN_OK)
-        return st;
-    if (rmdir(j->dir) != 0)
-        return ln__fail(LN_ERR_IO, "%s: cannot remove: %s", j->dir, ln__errno_text(errno));
-    return LN_OK;
+    ln_status st = LN_OK;
+    LN_TRY(write_first_line(j, "", 0)); /* killed from here on, the next run finds no steps instead of half the blobs */
+    LN_TRY(clean(j->dir, true));
+    if (unlink(j->path) != 0 || rmdir(j->dir) != 0)
+        LN_FAIL(LN_ERR_IO, "%s: cannot remove: %s", j->dir, ln__errno_text(errno));
+done:
+    return st;
 }
 
 void ln__journal_free(ln__journal *j)

@@ -75,7 +75,7 @@ static void begin_stage(ln__progress *p, const char *stage, int64_t done, double
     finish_line(p);
     snprintf(p->stage, sizeof p->stage, "%s", stage);
     p->started = now;
-    p->last_shown = p->terminal ? now - TERMINAL_EVERY : now;
+    p->last_shown = p->terminal ? now - 2 * TERMINAL_EVERY : now;
     p->first_done = done;
 }
 

@@ -15,7 +15,7 @@ static const ln_param params[] = {
 
 static ln_status no_bench(const char *name)
 {
-    const char *names[64];
+    const char *names[64] = { NULL };
     char list[512] = "";
     int64_t n = 0;
     for (const cli_bench *const *b = cli_benches; *b && n < LN_COUNT(names); b++) {

@@ -23,7 +23,7 @@ static const cli_recipe *find(const char *name)
 
 static ln_status no_recipe(const char *name)
 {
-    const char *names[64];
+    const char *names[64] = { NULL };
     char list[512] = "";
     int64_t n = 0;
     for (const cli_recipe *const *r = cli_recipes; *r && n < LN_COUNT(names); r++) {
@@ -34,7 +34,7 @@ static ln_status no_recipe(const char *name)
     const char *near = cli_nearest(name, names, n);
     if (near)
         return ln__fail(LN_ERR_ARG, "no recipe '%s'; did you mean %s?", name, near);
-    return ln__fail(LN_ERR_ARG, "no recipe '%s': there are %s", name, list);
+    return ln__fail(LN_ERR_ARG, "no recipe '%s': this build has %s", name, n ? list : "none");
 }
 
 /* The checks of the envelope, one line each. */

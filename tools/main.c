@@ -1,5 +1,6 @@
 /* main.c - the command: parse, run one verb, write its result envelope, turn the status into an exit code. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,13 +23,24 @@ static ln_status check_output(const char *flag, const char *path)
         return ln__fail(LN_ERR_ARG, "--%s wants a file name", flag);
     if (ln__file_is_dir(path))
         return ln__fail(LN_ERR_IO, "--%s: %s is a directory", flag, path);
-    char dir[4096];
-    const char *slash = strrchr(path, '/');
-    const int n = slash ? (int)LN_MAX(slash - path, 1) : 1;
-    snprintf(dir, sizeof dir, "%.*s", n, slash ? path : ".");
-    if (access(dir, W_OK) != 0)
-        return ln__fail(LN_ERR_IO, "--%s: cannot write to directory %s: %s", flag, dir, strerror(errno));
-    return LN_OK;
+    char *dir = NULL, *target = realpath(path, NULL); /* the file behind a link is the one that is replaced */
+    struct stat s;
+    ln_status st = LN_OK;
+    if (target && stat(target, &s) == 0 && !S_ISREG(s.st_mode)) { /* a device or pipe is written to as it is */
+        if (access(target, W_OK) != 0)
+            LN_FAIL(LN_ERR_IO, "--%s: cannot write to %s: %s", flag, path, ln__errno_text(errno));
+        goto done;
+    }
+    LN_TRY(ln__strdup(&dir, target ? target : path));
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        slash[slash == dir] = 0;
+    if (access(slash ? dir : ".", W_OK) != 0)
+        LN_FAIL(LN_ERR_IO, "--%s: cannot write to directory %s: %s", flag, slash ? dir : ".", ln__errno_text(errno));
+done:
+    free(target);
+    ln__free(dir);
+    return st;
 }
 
 /* Every effective option, and the operands, are part of the envelope. */
@@ -82,7 +94,7 @@ static ln_status run_verb(cli_ctx *ctx)
     if (ctx->common.report)
         LN_TRY(write_report(ctx));
     if (fflush(stdout) != 0 || ferror(stdout))
-        LN_FAIL(LN_ERR_IO, "standard output: %s", strerror(errno));
+        LN_FAIL(LN_ERR_IO, "standard output: %s", ln__errno_text(errno));
     if (!ln_result_holds(ctx->result))
         st = LN_ERR_RELATION; /* the verb has printed which: no error line */
 done:

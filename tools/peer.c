@@ -55,7 +55,7 @@ static ln_status read_all(ln__buf *out, int fd)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ln__fail(LN_ERR_IO, "reading from the peer: %s", strerror(errno));
+            return ln__fail(LN_ERR_IO, "reading from the peer: %s", ln__errno_text(errno));
         const ln_status st = ln__buf_add(out, chunk, (size_t)n);
         if (st != LN_OK)
             return st;
@@ -81,7 +81,7 @@ static ln_status run_script(ln__buf *out, int *code, const char *script, const c
     argv[2 + n_args] = NULL;
     posix_spawn_file_actions_init(&actions);
     if (pipe(fd) != 0)
-        LN_FAIL(LN_ERR_IO, "pipe: %s", strerror(errno));
+        LN_FAIL(LN_ERR_IO, "pipe: %s", ln__errno_text(errno));
     posix_spawn_file_actions_adddup2(&actions, fd[1], STDOUT_FILENO);
     posix_spawn_file_actions_addclose(&actions, fd[0]);
     posix_spawn_file_actions_addclose(&actions, fd[1]);

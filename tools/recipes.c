@@ -5,7 +5,10 @@
 #include "core/file.h"
 #include "recipe.h"
 
+extern const cli_recipe recipe_rocket; /* reproduce/ */
+
 const cli_recipe *const cli_recipes[] = {
+    &recipe_rocket,
     NULL,
 };
 

@@ -2,3 +2,4 @@
 include(${CMAKE_CURRENT_LIST_DIR}/extra_cli.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/extra_install.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/extra_fuzz.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/extra_kernels.cmake)

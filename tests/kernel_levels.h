@@ -20,7 +20,7 @@ static inline bool level_at(ln__kernels *k, int i)
 {
 #ifdef LINNET_SIMDE
     static const unsigned flags[] = { LN_CPU_HAS_VNNI | LN_CPU_HAS_BF16, 0 };
-    if (i >= 2)
+    if (i >= 2 || ln__cpu_best(NULL) < LN_CPU_AVX2) /* the emulation itself is compiled for AVX2 */
         return false;
     ln__kernels_init_ref(k);
     ln__kernels_init_avx512(k, flags[i]);

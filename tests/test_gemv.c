@@ -319,6 +319,45 @@ static void codes_agree(void **state)
                     }
 }
 
+/* ---- bf16 by bf16 ---- */
+
+static void bf16_products_agree(void **state)
+{
+    (void)state;
+    ln__kernels k;
+    int levels = 0;
+    for (int level = 0; level_at(&k, level); level++)
+        for (int i = 0; k.gemm_bf16 && i < 200; i++, levels++) {
+            const int64_t m = 1 + random_bits() % 9, n = 1 + random_bits() % 14, depth = 1 + random_bits() % 150;
+            const int64_t lda = depth + 1, ldb = depth + 3, ldc = n + 2;
+            buffer a = floats_new((m * lda + 1) / 2), b = floats_new((n * ldb + 1) / 2);
+            buffer c = floats_new((m - 1) * ldc + n);
+            uint16_t *pa = (uint16_t *)(void *)a.data, *pb = (uint16_t *)(void *)b.data;
+            for (int64_t j = 0; j < m * lda; j++)
+                pa[j] = ln__f32_to_bf16(uniform(-2, 2));
+            for (int64_t j = 0; j < n * ldb; j++)
+                pb[j] = ln__f32_to_bf16(uniform(-2, 2));
+            k.gemm_bf16(floats(c), ldc, pa, lda, pb, ldb, m, n, depth);
+            for (int64_t r = 0; r < m; r++)
+                for (int64_t s = 0; s < n; s++) {
+                    double want = 0, size = 0;
+                    for (int64_t l = 0; l < depth; l++) {
+                        const double v =
+                            (double)ln__bf16_to_f32(pa[r * lda + l]) * (double)ln__bf16_to_f32(pb[s * ldb + l]);
+                        want += v, size += fabs(v);
+                    }
+                    assert_true(close_to(floats(c)[r * ldc + s], (float)want, 2e-6 * size));
+                }
+            for (int64_t j = 0; j < (m > 1 ? 2 : 0); j++) /* nothing between the rows is written */
+                assert_int_equal(c.data[4 * (size_t)(n + j)], CANARY);
+            buffer_free(a), buffer_free(b), buffer_free(c);
+        }
+    if (!levels) {
+        print_message("this CPU has no AVX512-BF16; the emulated test runs it\n");
+        skip();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +367,7 @@ int main(void)
         cmocka_unit_test(nan_is_passed_on),
         cmocka_unit_test(eight_bit_activations_stay_within_their_bound),
         cmocka_unit_test(codes_agree),
+        cmocka_unit_test(bf16_products_agree),
     };
     return cmocka_run_group_tests_name("gemv", tests, NULL, NULL);
 }

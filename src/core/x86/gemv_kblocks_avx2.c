@@ -9,7 +9,7 @@
 #include "core/x86/kernels_x86.h"
 #include "core/x86/simd.h"
 
-enum { ROWS = 4, MOST = 4, SUBS = LN_KBLOCK / LN_BLOCK };
+enum { ROWS = 4, MOST = 4, SUBS = LN_KBLOCK / LN_BLOCK, AHEAD = 4096 };
 
 typedef enum kind { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } kind;
 
@@ -45,10 +45,28 @@ LN_INLINE __m256i sixteen_scales(__m128i bytes)
     return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(bytes, apart));
 }
 
+/* ln__k3_scales and ln__k4_scales four bytes at a time: through memory byte by byte they would cost more than the
+ * products. Scales and minima of Q4_K and Q5_K come as the low and the high 64 bits. */
+LN_INLINE __m128i k3_scales(const uint8_t packed[12])
+{
+    const uint32_t p0 = ln__load32(packed), p1 = ln__load32(packed + 4), p2 = ln__load32(packed + 8);
+    const uint32_t nibble = 0x0f0f0f0fu, pair = 0x03030303u;
+    const uint32_t w0 = (p0 & nibble) | (p2 & pair) << 4, w1 = (p1 & nibble) | (p2 >> 2 & pair) << 4;
+    const uint32_t w2 = (p0 >> 4 & nibble) | (p2 >> 4 & pair) << 4, w3 = (p1 >> 4 & nibble) | (p2 >> 6 & pair) << 4;
+    return _mm_sub_epi8(_mm_setr_epi32((int)w0, (int)w1, (int)w2, (int)w3), _mm_set1_epi8(32));
+}
+
+LN_INLINE __m128i k4_scales(const uint8_t packed[12])
+{
+    const uint32_t p0 = ln__load32(packed), p1 = ln__load32(packed + 4), p2 = ln__load32(packed + 8);
+    const uint32_t low = 0x3f3f3f3fu, nibble = 0x0f0f0f0fu, pair = 0x03030303u;
+    const uint32_t scales = (p2 & nibble) | (p0 >> 6 & pair) << 4, mins = (p2 >> 4 & nibble) | (p1 >> 6 & pair) << 4;
+    return _mm_setr_epi32((int)(p0 & low), (int)scales, (int)(p1 & low), (int)mins);
+}
+
 LN_INLINE header read_header(kind f, const uint8_t *block)
 {
     header h = { .mins = _mm256_setzero_si256(), .dmin = 0 };
-    uint8_t scale[16], min[8];
     if (f == Q2_K) {
         const ln__block_q2_k *b = (const ln__block_q2_k *)block;
         const __m128i both = _mm_loadu_si128((const __m128i *)b->scales), low = _mm_set1_epi8(15);
@@ -57,9 +75,7 @@ LN_INLINE header read_header(kind f, const uint8_t *block)
         h.d = half_at(b->d), h.dmin = half_at(b->dmin);
     } else if (f == Q3_K) {
         const ln__block_q3_k *b = (const ln__block_q3_k *)block;
-        int8_t signed_scale[16];
-        ln__k3_scales(signed_scale, b->scales);
-        h.scales = sixteen_scales(_mm_loadu_si128((const __m128i *)signed_scale));
+        h.scales = sixteen_scales(k3_scales(b->scales));
         h.d = half_at(b->d);
     } else if (f == Q6_K) {
         const ln__block_q6_k *b = (const ln__block_q6_k *)block;
@@ -67,10 +83,9 @@ LN_INLINE header read_header(kind f, const uint8_t *block)
         h.d = half_at(b->d);
     } else { /* Q4_K and Q5_K begin alike */
         const ln__block_q4_k *b = (const ln__block_q4_k *)block;
-        ln__k4_scales(scale, min, b->scales);
-        const __m128i eight = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)scale));
-        h.scales = _mm256_setr_m128i(eight, eight);
-        h.mins = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)min));
+        const __m128i both = k4_scales(b->scales);
+        h.scales = _mm256_broadcastsi128_si256(_mm_cvtepu8_epi16(both));
+        h.mins = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(both, both));
         h.d = half_at(b->d), h.dmin = half_at(b->dmin);
     }
     return h;
@@ -141,6 +156,7 @@ LN_INLINE void super_block(kind f, int R, int T, __m256 *total, const uint8_t *c
     for (int i = 0; i < R * T; i++)
         s[i] = low[i] = _mm256_setzero_ps();
     const __m256i one = _mm256_set1_epi8(1);
+    LN_UNROLL
     for (int j = 0; j < SUBS; j++) {
         __m256i xq[MOST], x1[MOST];
         __m256 xs[MOST];
@@ -199,6 +215,10 @@ LN_INLINE void tile(kind f, int R, int T, float *y, int64_t ldy, const uint8_t *
     for (int j = 0; j < R; j++)
         block[j] = w + (size_t)LN_MIN(r + j, rows - 1) * row_bytes;
     for (int64_t i = 0; i < blocks; i++, x += SUBS) {
+        const size_t step = (size_t)R * block_bytes(f); /* to memory the rows of a tile are one stream */
+        for (size_t line = 0; line < step; line += 64)
+            _mm_prefetch((const char *)((uintptr_t)w + (size_t)r * row_bytes + (size_t)i * step + AHEAD + line),
+                         _MM_HINT_T0);
         super_block(f, R, T, total, block, x, ldx);
         for (int j = 0; j < R; j++)
             block[j] += block_bytes(f);

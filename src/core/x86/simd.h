@@ -12,4 +12,11 @@
 /* A function that must dissolve into its caller, whose constants unroll its loops. */
 #define LN_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop of few, constant rounds whose counter has to become a constant. */
+#ifdef __clang__
+#define LN_UNROLL _Pragma("unroll")
+#else
+#define LN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #endif

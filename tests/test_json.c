@@ -185,7 +185,7 @@ static void strings_are_escaped_and_mended(void **state)
     } cases[] = {
         { "a\"b\\c\n\t\r\x01\x7f", 10, "\"a\\\"b\\\\c\\n\\t\\r\\u0001\\u007f\"" },
         { "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", 9, "\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\"" },
-        { "x\0y", 3, "\"x\\u0000y\"" },
+        { "x\0y", 3, "\"x\xEF\xBF\xBDy\"" },
         { "\xFF", 1, "\"\xEF\xBF\xBD\"" },
         { "a\xC3", 2, "\"a\xEF\xBF\xBD\"" },                               /* cut short */
         { "\xE2\x82x", 3, "\"\xEF\xBF\xBDx\"" },                           /* one mark for the part that began well */

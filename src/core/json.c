@@ -133,7 +133,7 @@ static size_t sequence(const unsigned char *s, size_t n, size_t *bad)
     const unsigned char c = s[0];
     *bad = 1;
     if (c < 0x80)
-        return 1;
+        return c != 0; /* JSON may hold NUL, but C strings, and so our own reader, may not */
     const size_t len = c >= 0xC2 && c <= 0xDF ? 2 : c >= 0xE0 && c <= 0xEF ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
     for (size_t i = 1; i < len; i++) {
         const unsigned char lo = i > 1 ? 0x80 : c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;

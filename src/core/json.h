@@ -20,7 +20,7 @@ ln_status ln__json_real(double *out, const json_t *object, const char *key, doub
 ln_status ln__json_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *what);
 /* Borrowed from `object`; NULL fallback allowed. */
 ln_status ln__json_str(const char **out, const json_t *object, const char *key, const char *fallback, const char *what);
-/* A JSON string of any bytes: what is not UTF-8 becomes U+FFFD, as generated text or a file name may need. */
+/* A JSON string of any bytes: NUL and what is not UTF-8 becomes U+FFFD, as generated text or a file name may need. */
 ln_status ln__json_new_str(json_t **out, const char *s, size_t n);
 /* object[key] = value, stealing `value`; LN_ERR_NOMEM when value is NULL or the insertion fails. */
 ln_status ln__json_set(json_t *object, const char *key, json_t *value);

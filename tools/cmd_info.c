@@ -156,12 +156,35 @@ done:
     return st;
 }
 
+/* JSON that is no index of shards can only be meant as a tokenizer. */
+static bool is_json(const char *path)
+{
+    const size_t n = strlen(path);
+    return n > 5 && strcmp(path + n - 5, ".json") == 0 && !strstr(path, "index.json");
+}
+
+/* Not tensors: a tokenizer, perhaps. `opened` and the message are what the tensor reader said. */
+static ln_status open_tokenizer(ln_tokenizer **t, const char *path, ln_status opened)
+{
+    ln_status st = LN_OK;
+    char *first = NULL;
+    if ((opened != LN_ERR_FORMAT && opened != LN_ERR_NOTFOUND && opened != LN_ERR_UNSUPPORTED) ||
+        !ln__file_exists(path))
+        return opened;
+    LN_TRY(ln__strdup(&first, ln_last_error()));
+    st = ln_tokenizer_open(t, path);
+    if (st != LN_OK && !is_json(path))
+        LN_FAIL(opened, "%s", first);
+done:
+    ln__free(first);
+    return st;
+}
+
 static ln_status run(cli_ctx *ctx)
 {
     ln_status st = LN_OK;
     ln_archive *a = NULL;
     ln_tokenizer *t = NULL;
-    char *first = NULL;
     const char *path = ctx->operand[0];
     const info_opts *o = ctx->opts;
     LN_TRY(ln_result_text(ctx->result, "path", path));
@@ -169,17 +192,12 @@ static ln_status run(cli_ctx *ctx)
     if (opened == LN_OK) {
         LN_TRY(show_archive(ctx, a));
     } else {
-        /* Not tensors: a tokenizer, perhaps. What the first reader said explains more about files that are neither. */
-        LN_TRY(ln__strdup(&first, ln_last_error()));
-        if ((opened != LN_ERR_FORMAT && opened != LN_ERR_NOTFOUND && opened != LN_ERR_UNSUPPORTED) ||
-            !ln__file_exists(path) || ln_tokenizer_open(&t, path) != LN_OK)
-            LN_FAIL(opened, "%s", first);
+        LN_TRY(open_tokenizer(&t, path, opened));
         LN_TRY(show_tokenizer(ctx, t));
     }
     if (o->check)
         LN_TRY(cli_input(ctx, path));
 done:
-    ln__free(first);
     ln_archive_release(a);
     ln_tokenizer_release(t);
     return st;

@@ -28,23 +28,28 @@ static bool is_quantised(ln_dtype dt)
     return ln_dtype_block(dt) > 1;
 }
 
-/* First value that is finite but beyond the limit, or (for quantised targets) not finite; -1 when all fit. */
+/* First value that is finite but beyond the limit, or (for quantised targets) not finite; -1 when all fit. The fast
+ * pass has no exit in its loop, so that it becomes vector code. */
 static int64_t find_misfit_f32(const float *x, int64_t n, double limit, bool finite_only)
 {
     float most = (float)limit;
+    int doubtful = 0;
     if (most > limit)
         most = nextafterf(most, 0);
-    for (int64_t i = 0; i < n; i++) {
-        const float a = fabsf(x[i]);
-        if (!(a <= most) && (finite_only || isfinite(a)))
+    for (int64_t i = 0; i < n; i++)
+        doubtful |= !(fabsf(x[i]) <= most);
+    for (int64_t i = 0; doubtful && i < n; i++)
+        if (!(fabsf(x[i]) <= most) && (finite_only || isfinite(x[i])))
             return i;
-    }
     return -1;
 }
 
 static int64_t find_misfit_f64(const double *x, int64_t n, double limit)
 {
+    int doubtful = 0;
     for (int64_t i = 0; i < n; i++)
+        doubtful |= !(fabs(x[i]) <= limit);
+    for (int64_t i = 0; doubtful && i < n; i++)
         if (fabs(x[i]) > limit && isfinite(x[i]))
             return i;
     return -1;

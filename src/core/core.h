@@ -40,6 +40,8 @@ ln_status ln__calloc(void **out, size_t count, size_t size);
 /* Grow or shrink; *p may be NULL; untouched on failure. */
 ln_status ln__realloc(void **p, size_t count, size_t size);
 void ln__free(void *p);
+/* Advice for a large zeroed block that will soon be filled whole; blocks of ln__alloc have it already. */
+void ln__use_huge_pages(void *p);
 ln_status ln__strdup(char **out, const char *s);
 ln_status ln__strndup(char **out, const char *s, size_t n);
 __attribute__((format(printf, 2, 3))) ln_status ln__sprintf(char **out, const char *fmt, ...); /* new string */

@@ -1,17 +1,20 @@
 /* memory.c - the only place that calls the C allocator: overflow-checked, 64-byte aligned, counted, limited.
  *
  * A 64-byte head in front of every block keeps its size, so that freeing needs no length and the counters are exact.
- * Large zeroed blocks come from calloc, whose fresh pages cost nothing until they are touched. The limit is checked
+ * Large zeroed blocks come from calloc, whose fresh pages cost nothing until they are touched: caches that fill slowly
+ * rely on it. Large blocks that are not zeroed will be filled soon, so they ask for huge pages, which cuts page faults
+ * and TLB misses (a copy into fresh memory is about twice as fast). The limit is checked
  * by adding first and taking back on refusal: two threads can then never both squeeze below it. */
 #include "core/core.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/progress.h"
 
-enum { HEAD = 64, LARGE = 256 * 1024 };
+enum { HEAD = 64, LARGE = 256 * 1024, HUGE_PAGE = 2 << 20, HUGE_BLOCK = 2 * HUGE_PAGE };
 
 typedef struct head {
     size_t bytes;  /* whole block, head included, as counted */
@@ -97,6 +100,25 @@ static ln_status reserve(size_t bytes)
     return LN_OK;
 }
 
+/* Asks for huge pages on those that lie wholly inside. Only advice: nothing depends on it. */
+static void advise_huge(char *begin, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t first = ((uintptr_t)begin + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t end = ((uintptr_t)begin + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (bytes >= HUGE_BLOCK && end > first)
+        madvise(begin + (first - (uintptr_t)begin), end - first, MADV_HUGEPAGE);
+#else
+    (void)begin, (void)bytes;
+#endif
+}
+
+void ln__use_huge_pages(void *p)
+{
+    if (p)
+        advise_huge(p, head_of(p)->usable);
+}
+
 /* A block of bytes + HEAD from the C allocator, `user` 64-byte aligned inside it. */
 static void *take(size_t bytes, bool zero, size_t *offset)
 {
@@ -108,8 +130,9 @@ static void *take(size_t bytes, bool zero, size_t *offset)
         return raw + *offset;
     }
     void *raw = NULL;
-    if (posix_memalign(&raw, 64, bytes + HEAD))
+    if (posix_memalign(&raw, bytes >= HUGE_BLOCK ? HUGE_PAGE : 64, bytes + HEAD))
         return NULL;
+    advise_huge(raw, bytes + HEAD);
     *offset = HEAD;
     if (zero)
         memset((char *)raw + HEAD, 0, bytes);

@@ -112,6 +112,7 @@ ln_status ln_tensor_new(ln_tensor **out, ln_dtype dt, int ndim, const int64_t *d
     if (bytes > (size_t)PTRDIFF_MAX - HEAD)
         LN_FAIL(LN_ERR_NOMEM, "tensor: %zu bytes are more than memory can address", bytes);
     LN_TRY(ln__calloc((void **)&t, HEAD + bytes, 1));
+    ln__use_huge_pages(t);
     set_shape(t, dt, ndim, dims, count);
     t->data = (char *)t + HEAD;
     *out = t;

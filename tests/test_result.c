@@ -95,7 +95,11 @@ static void options_keep_their_types(void **state)
     json_decref(e);
     o.text = "a\xFF";
     o.keep = NAN;
+    o.rank = 77;
     assert_fails(ln_result_options(r, table, &o), LN_ERR_NUMERIC, "keep is NaN");
+    e = read_again(r);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(e, "options"), "rank")), 16); /* all or none */
+    json_decref(e);
     ln_result_free(r);
 }
 
@@ -146,6 +150,8 @@ static void nan_and_bad_keys_are_refused(void **state)
         assert_fails(ln_result_integer(r, keys[i], 1), LN_ERR_ARG, "is not a snake_case key");
     assert_ok(ln_result_integer(r, "a", 1));
     assert_fails(ln_result_integer(r, "a.b", 1), LN_ERR_ARG, "'a' already holds a value");
+    assert_fails(ln_result_integer(r, "fresh.inner.Bad", 1), LN_ERR_ARG, "snake_case");
+    assert_null(json_object_get(ln__result_object(r), "fresh"));
     assert_fails(ln_result_json(r, "j", "{"), LN_ERR_FORMAT, "j: line 1");
     assert_fails(ln_result_json(r, "j", NULL), LN_ERR_ARG, "j has no JSON");
     assert_fails(ln_result_integers(r, "i", NULL, 3), LN_ERR_ARG, "i has no values");

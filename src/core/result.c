@@ -1,32 +1,15 @@
 /* result.c - the one result envelope (schema linnet.result/1). JSON, HTML report and docs are made from it.
  *
- * NaN and Inf are refused when they enter, by key, so that the text can always be written. Time, peak memory and
- * threads are taken when the envelope is first written and stay: a --json file and the report then agree. */
-#include "core/result.h"
+ * This file: making it, options, inputs, writing. Values enter in result_values.c. Time, peak memory and threads are
+ * taken when the envelope is first written and stay: a --json file and the report then agree. */
+#include "core/result_impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "core/file.h"
-#include "core/json.h"
 #include "core/progress.h"
-#include "core/words.h"
-
-typedef struct outcome {
-    bool taken;
-    double seconds;
-    int64_t peak;
-    int threads;
-} outcome;
-
-struct ln_result {
-    json_t *verb, *system, *options, *inputs, *results, *checks, *series, *seed;
-    double started;
-    bool holds;
-    outcome *end; /* filled in by the first write, also of a const result */
-};
 
 ln_status ln_result_new(ln_result **out, const char *verb, const char *system)
 {
@@ -78,17 +61,6 @@ json_t *ln__result_object(ln_result *r)
     return r->results;
 }
 
-static ln_status new_real(json_t **out, double x, const char *what)
-{
-    if (!isfinite(x))
-        return ln__fail(LN_ERR_NUMERIC, "%s is %s", what, isnan(x) ? "NaN" : x > 0 ? "Inf" : "-Inf");
-    json_t *value = json_real(x);
-    if (!value)
-        return ln__fail(LN_ERR_NOMEM, "out of memory for %s", what);
-    *out = value;
-    return LN_OK;
-}
-
 static ln_status new_option(json_t **out, const ln_param *p, const void *opts)
 {
     const char *at = (const char *)opts + p->offset, *text;
@@ -96,7 +68,7 @@ static ln_status new_option(json_t **out, const ln_param *p, const void *opts)
     char *word = NULL;
     switch (p->type) {
     case LN_PARAM_FLOAT64:
-        return new_real(out, *(const double *)(const void *)at, p->name);
+        return ln__result_real(out, *(const double *)(const void *)at, p->name);
     case LN_PARAM_BOOL:
         *out = json_boolean(*(const int32_t *)(const void *)at);
         return LN_OK;
@@ -125,21 +97,27 @@ static ln_status new_option(json_t **out, const ln_param *p, const void *opts)
 
 ln_status ln_result_options(ln_result *r, const ln_param *table, const void *opts)
 {
+    ln_status st = LN_OK;
+    json_t *all = NULL, *seed = NULL;
     if (!r || !opts)
-        return ln__fail(LN_ERR_ARG, "result: r and opts must not be NULL");
+        LN_FAIL(LN_ERR_ARG, "result: r and opts must not be NULL");
+    all = json_object();
     for (const ln_param *p = table; p && p->type != LN_PARAM_END; p++) {
         json_t *value = NULL;
-        ln_status st = new_option(&value, p, opts);
-        if (st == LN_OK && strcmp(p->name, "seed") == 0) {
-            json_decref(r->seed);
-            r->seed = json_incref(value);
-        }
-        if (st == LN_OK)
-            st = ln__json_set(r->options, p->name, value);
-        if (st != LN_OK)
-            return st;
+        LN_TRY(new_option(&value, p, opts));
+        if (strcmp(p->name, "seed") == 0)
+            seed = value;
+        LN_TRY(ln__json_set(all, p->name, value));
     }
-    return LN_OK;
+    if (!all || json_object_update(r->options, all) != 0)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory for the options");
+    if (seed) {
+        json_decref(r->seed);
+        r->seed = json_incref(seed);
+    }
+done:
+    json_decref(all);
+    return st;
 }
 
 static ln_status add_file(json_t *list, const char *path)
@@ -198,193 +176,6 @@ ln_status ln_result_input(ln_result *r, const char *path)
     if (st == LN_OK && json_array_extend(r->inputs, found) != 0)
         st = ln__fail(LN_ERR_NOMEM, "out of memory for the input %s", path);
     json_decref(found);
-    return st;
-}
-
-static bool snake(const char *key, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!((key[i] >= 'a' && key[i] <= 'z') || (key[i] >= '0' && key[i] <= '9') || key[i] == '_'))
-            return false;
-    return n > 0 && n < 128;
-}
-
-/* results[key] = value, stealing value; "a.b" goes into the object a, which is made when it is missing. */
-static ln_status put(ln_result *r, const char *key, json_t *value)
-{
-    ln_status st = LN_OK;
-    char part[128];
-    json_t *at = r->results;
-    for (;;) {
-        const size_t n = strcspn(key, ".");
-        if (!snake(key, n))
-            LN_FAIL(LN_ERR_ARG, "result: '%s' is not a snake_case key", key);
-        memcpy(part, key, n);
-        part[n] = '\0';
-        if (key[n] == '\0')
-            break;
-        json_t *inner = json_object_get(at, part);
-        if (!inner)
-            LN_TRY(ln__json_set(at, part, inner = json_object()));
-        if (!json_is_object(inner))
-            LN_FAIL(LN_ERR_ARG, "result: '%s' already holds a value and cannot hold '%s'", part, key + n + 1);
-        at = inner;
-        key += n + 1;
-    }
-    return ln__json_set(at, part, value);
-done:
-    json_decref(value);
-    return st;
-}
-
-static ln_status check_key(const ln_result *r, const char *key)
-{
-    return r && key ? LN_OK : ln__fail(LN_ERR_ARG, "result: r and key must not be NULL");
-}
-
-ln_status ln_result_number(ln_result *r, const char *key, double value)
-{
-    json_t *v = NULL;
-    ln_status st = check_key(r, key);
-    if (st == LN_OK)
-        st = new_real(&v, value, key);
-    return st == LN_OK ? put(r, key, v) : st;
-}
-
-ln_status ln_result_integer(ln_result *r, const char *key, int64_t value)
-{
-    const ln_status st = check_key(r, key);
-    return st == LN_OK ? put(r, key, json_integer(value)) : st;
-}
-
-ln_status ln_result_bool(ln_result *r, const char *key, bool value)
-{
-    const ln_status st = check_key(r, key);
-    return st == LN_OK ? put(r, key, json_boolean(value)) : st;
-}
-
-ln_status ln_result_text(ln_result *r, const char *key, const char *value)
-{
-    json_t *v = json_null();
-    ln_status st = check_key(r, key);
-    if (st == LN_OK && value)
-        st = ln__json_new_str(&v, value, strlen(value));
-    return st == LN_OK ? put(r, key, v) : st;
-}
-
-ln_status ln_result_integers(ln_result *r, const char *key, const int32_t *values, int64_t n)
-{
-    ln_status st = LN_OK;
-    json_t *list = NULL;
-    LN_TRY(check_key(r, key));
-    if (n < 0 || (n > 0 && !values))
-        LN_FAIL(LN_ERR_ARG, "result: %s has no values", key);
-    list = json_array();
-    for (int64_t i = 0; list && i < n; i++)
-        LN_TRY(ln__json_append(list, json_integer(values[i])));
-    return put(r, key, list);
-done:
-    json_decref(list);
-    return st;
-}
-
-/* A list of reals; NaN is named as what[i]. */
-static ln_status new_reals(json_t **out, const double *values, int64_t n, const char *what)
-{
-    ln_status st = LN_OK;
-    char name[192];
-    json_t *list = NULL;
-    if (n < 0 || (n > 0 && !values))
-        LN_FAIL(LN_ERR_ARG, "result: %s has no values", what);
-    if (!(list = json_array()))
-        LN_FAIL(LN_ERR_NOMEM, "out of memory for %s", what);
-    for (int64_t i = 0; i < n; i++) {
-        json_t *v = NULL;
-        if (!isfinite(values[i]))
-            snprintf(name, sizeof name, "%s[%lld]", what, (long long)i);
-        LN_TRY(new_real(&v, values[i], isfinite(values[i]) ? what : name));
-        LN_TRY(ln__json_append(list, v));
-    }
-    *out = list;
-    list = NULL;
-done:
-    json_decref(list);
-    return st;
-}
-
-ln_status ln_result_numbers(ln_result *r, const char *key, const double *values, int64_t n)
-{
-    json_t *list = NULL;
-    ln_status st = check_key(r, key);
-    if (st == LN_OK)
-        st = new_reals(&list, values, n, key);
-    return st == LN_OK ? put(r, key, list) : st;
-}
-
-ln_status ln_result_json(ln_result *r, const char *key, const char *json)
-{
-    json_t *value = NULL;
-    ln_status st = check_key(r, key);
-    if (st == LN_OK && !json)
-        st = ln__fail(LN_ERR_ARG, "result: %s has no JSON", key);
-    if (st == LN_OK)
-        st = ln__json_parse(&value, json, strlen(json), key);
-    return st == LN_OK ? put(r, key, value) : st;
-}
-
-static ln_status set_text(json_t *object, const char *key, const char *text)
-{
-    json_t *v = NULL;
-    const ln_status st = ln__json_new_str(&v, text ? text : "", text ? strlen(text) : 0);
-    return st == LN_OK ? ln__json_set(object, key, v) : st;
-}
-
-ln_status ln_result_check(ln_result *r, const char *name, const char *claim, const char *relation,
-                          const ln_measure *measured, int n, bool holds)
-{
-    ln_status st = LN_OK;
-    json_t *check = json_object(), *numbers = json_object();
-    if (!r || !name || n < 0 || (n > 0 && !measured))
-        LN_FAIL(LN_ERR_ARG, "result: a check needs a name and its measurements");
-    LN_TRY(set_text(check, "name", name));
-    LN_TRY(set_text(check, "claim", claim));
-    LN_TRY(set_text(check, "relation", relation));
-    for (int i = 0; i < n; i++) {
-        json_t *v = NULL;
-        LN_TRY(new_real(&v, measured[i].value, measured[i].name));
-        LN_TRY(ln__json_set(numbers, measured[i].name, v));
-    }
-    LN_TRY(ln__json_set(check, "measured", json_incref(numbers)));
-    LN_TRY(ln__json_set(check, "holds", json_boolean(holds)));
-    LN_TRY(ln__json_append(r->checks, json_incref(check)));
-    r->holds = r->holds && holds;
-done:
-    json_decref(check);
-    json_decref(numbers);
-    return st;
-}
-
-ln_status ln_result_series(ln_result *r, const char *group, const char *name, const char *x_label, const char *y_label,
-                           const double *x, const double *y, int64_t n)
-{
-    ln_status st = LN_OK;
-    char what[160];
-    json_t *curve = json_object(), *list = NULL;
-    if (!r || !name)
-        LN_FAIL(LN_ERR_ARG, "result: a series needs a name");
-    LN_TRY(set_text(curve, "name", name));
-    LN_TRY(set_text(curve, "group", group ? group : name));
-    LN_TRY(set_text(curve, "x_label", x_label));
-    LN_TRY(set_text(curve, "y_label", y_label));
-    snprintf(what, sizeof what, "series %s: x", name);
-    LN_TRY(new_reals(&list, x, n, what));
-    LN_TRY(ln__json_set(curve, "x", list));
-    snprintf(what, sizeof what, "series %s: y", name);
-    LN_TRY(new_reals(&list, y, n, what));
-    LN_TRY(ln__json_set(curve, "y", list));
-    LN_TRY(ln__json_append(r->series, json_incref(curve)));
-done:
-    json_decref(curve);
     return st;
 }
 

@@ -161,6 +161,26 @@ static void integers_must_fit(void **state)
     }
 }
 
+/* The first misfit is named, whether it is too large for int64 or only for the target. */
+static void the_first_integer_that_does_not_fit_is_named(void **state)
+{
+    (void)state;
+    uint64_t x[3000];
+    int16_t got[3000];
+    for (int i = 0; i < 3000; i++)
+        x[i] = (uint64_t)i;
+    x[2500] = UINT64_MAX;
+    assert_fails(convert(got, LN_I16, x, LN_U64, 3000), LN_ERR_NUMERIC,
+                 "element [2500] = 18446744073709551615 does not fit i16");
+    x[2490] = 40000;
+    assert_fails(convert(got, LN_I16, x, LN_U64, 3000), LN_ERR_NUMERIC, "element [2490] = 40000 does not fit i16");
+    x[2490] = 2490;
+    x[2500] = 2500;
+    assert_ok(convert(got, LN_I16, x, LN_U64, 3000));
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(got[i], i);
+}
+
 static void reals_round_to_even_integers(void **state)
 {
     (void)state;
@@ -368,6 +388,7 @@ int main(void)
         cmocka_unit_test(narrowing_rounds_once_to_nearest_even),
         cmocka_unit_test(what_would_become_infinite_is_refused),
         cmocka_unit_test(integers_must_fit),
+        cmocka_unit_test(the_first_integer_that_does_not_fit_is_named),
         cmocka_unit_test(reals_round_to_even_integers),
         cmocka_unit_test(large_integers_round_once),
         cmocka_unit_test(strides_and_odd_addresses_do_not_matter),

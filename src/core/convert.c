@@ -144,7 +144,7 @@ static int64_t read_ints(int64_t *dst, const void *src, ln_dtype from, int64_t n
 {
     switch (from) {
     case LN_I8:
-        EACH(int8_t, x[i]);
+        EACH(int8_t, x[i]); /* NOLINT(bugprone-signed-char-misuse): a number, not a character */
         break;
     case LN_I16:
         EACH(int16_t, x[i]);
@@ -162,10 +162,11 @@ static int64_t read_ints(int64_t *dst, const void *src, ln_dtype from, int64_t n
         EACH(uint32_t, x[i]);
         break;
     case LN_U64:
-        for (int64_t i = 0; i < n; i++)
+        for (int64_t i = 0; i < n; i++) {
             if (((const uint64_t *)src)[i] > INT64_MAX)
                 return i;
-        EACH(int64_t, x[i]);
+            dst[i] = (int64_t)((const uint64_t *)src)[i];
+        }
         break;
     default:
         EACH(uint8_t, x[i]);
@@ -204,9 +205,9 @@ static void store_int(void *dst, ln_dtype to, int64_t i, uint64_t x)
 static int64_t ints_to_ints(const conversion *c, void *dst, const void *src, int64_t n)
 {
     int64_t x[LN_PIECE], lo, hi;
-    const int64_t bad = read_ints(x, src, c->from, n);
+    const int64_t bad = read_ints(x, src, c->from, n), good = bad < 0 ? n : bad;
     int_range(&lo, &hi, c->to);
-    for (int64_t i = 0; i < (bad < 0 ? n : bad); i++) {
+    for (int64_t i = 0; i < good; i++) {
         if (x[i] < lo || x[i] > hi)
             return i;
         store_int(dst, c->to, i, (uint64_t)x[i]);
@@ -231,12 +232,16 @@ static int64_t reals_to_ints(const conversion *c, void *dst, const double *x, in
 /* From f32, for sources that are exact in it. */
 static int64_t from_f32(const conversion *c, void *dst, const float *x, int64_t n)
 {
-    if (is_int(c->to) || c->to == LN_F64) {
-        double wide[LN_PIECE];
-        double *to = c->to == LN_F64 ? dst : wide;
+    if (c->to == LN_F64) {
         for (int64_t i = 0; i < n; i++)
-            to[i] = x[i];
-        return c->to == LN_F64 ? -1 : reals_to_ints(c, dst, wide, n);
+            ((double *)dst)[i] = x[i];
+        return -1;
+    }
+    if (is_int(c->to)) {
+        double wide[LN_PIECE];
+        for (int64_t i = 0; i < n; i++)
+            wide[i] = x[i];
+        return reals_to_ints(c, dst, wide, n);
     }
     if (c->to == LN_F32) {
         memcpy(dst, x, (size_t)n * sizeof *x);

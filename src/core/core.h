@@ -14,6 +14,11 @@ __attribute__((format(printf, 2, 3))) ln_status ln__fail(ln_status code, const c
 /* Put "prefix: " before the message that is already there, and hand the code back. */
 __attribute__((format(printf, 2, 3))) ln_status ln__fail_in(ln_status code, const char *fmt, ...);
 
+#ifdef __clang_analyzer__ /* which cannot know that they never hand back LN_OK */
+#define ln__fail(code, ...) ((void)ln__fail((code), __VA_ARGS__), (code))
+#define ln__fail_in(code, ...) ((void)ln__fail_in((code), __VA_ARGS__), (code))
+#endif
+
 /* vsnprintf that does not follow the host's locale: a decimal point is always '.'. */
 __attribute__((format(printf, 3, 0))) int ln__vformat(char *buf, size_t n, const char *fmt, va_list args);
 

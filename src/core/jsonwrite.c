@@ -19,13 +19,12 @@ typedef struct writer {
 
 static ln_status put_real(writer *w, double x)
 {
-    char text[40];
+    char text[32];
     if (!isfinite(x))
         return ln__fail(LN_ERR_NUMERIC, "JSON cannot hold %s", isnan(x) ? "NaN" : "Inf");
     ln__real_text(text, x);
-    if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
-    return ln__buf_puts(&w->to, text);
+    const ln_status st = ln__buf_puts(&w->to, text);
+    return st == LN_OK && !strpbrk(text, ".e") ? ln__buf_puts(&w->to, ".0") : st;
 }
 
 static ln_status put_escaped(writer *w, unsigned char c)
@@ -173,16 +172,12 @@ ln_status ln__json_text(char **out, const json_t *value, int indent)
 
 ln_status ln__json_write(const char *path, const json_t *value, int indent)
 {
+    writer w = { { 0 }, indent };
     ln_status st = LN_OK;
-    ln__out *o = NULL;
-    char *text = NULL;
-    LN_TRY(ln__json_text(&text, value, indent));
-    LN_TRY(ln__out_open(&o, path));
-    LN_TRY(ln__out_write(o, text, strlen(text)));
-    LN_TRY(ln__out_write(o, "\n", 1));
-    LN_TRY(ln__out_commit(o));
+    LN_TRY(put_value(&w, value, 0));
+    LN_TRY(ln__buf_puts(&w.to, "\n"));
+    LN_TRY(ln__file_write(path, w.to.data, w.to.len));
 done:
-    ln__out_free(o);
-    ln__free(text);
+    ln__buf_free(&w.to);
     return st;
 }

@@ -70,7 +70,7 @@ void ln_params_defaults(const ln_param *table, void *opts)
 static const char *flag(char out[NAME_BYTES], const char *name)
 {
     size_t i = 0;
-    for (; name[i] && i < NAME_BYTES - 1; i++)
+    for (; i < NAME_BYTES - 1 && name[i]; i++)
         out[i] = name[i] == '_' ? '-' : name[i];
     out[i] = '\0';
     return out;
@@ -96,7 +96,7 @@ static ln_status no_such_option(const ln_param *table, const char *name, const c
     while (table && table[n].type != LN_PARAM_END)
         n++;
     size_t i = 0;
-    for (; name[i] && i < NAME_BYTES - 1; i++)
+    for (; i < NAME_BYTES - 1 && name[i]; i++)
         plain[i] = name[i] == '-' ? '_' : name[i];
     plain[i] = '\0';
     flag(said, name);

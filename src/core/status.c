@@ -80,7 +80,7 @@ static void set_message(const char *fmt, va_list args, const char *tail)
     memcpy(message, text, sizeof message);
 }
 
-ln_status ln__fail(ln_status code, const char *fmt, ...)
+ln_status(ln__fail)(ln_status code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -89,7 +89,7 @@ ln_status ln__fail(ln_status code, const char *fmt, ...)
     return code;
 }
 
-ln_status ln__fail_in(ln_status code, const char *fmt, ...)
+ln_status(ln__fail_in)(ln_status code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

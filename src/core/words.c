@@ -98,7 +98,7 @@ bool ln__read_bytes(int64_t *out, const char *text)
     if (*s != '\0')
         return false;
     x = ldexp(x, shift);
-    if (!(x < 0x1p63 && x > -0x1p63))
+    if (!(fabs(x) < 9223372036854775808.0))
         return false;
     *out = is_whole ? whole * ((int64_t)1 << shift) : (int64_t)x;
     return true;

@@ -1,5 +1,6 @@
 /* room: model */
-/* test_attention.c - tiled and split attention against the definition in f64, over awkward sizes, groups and windows. */
+/* test_attention.c - tiled and split attention against the definition in f64, over awkward sizes, groups and windows.
+ */
 #include "io_files.h"
 #include "numbers.h"
 
@@ -76,11 +77,25 @@ static void define(data *d)
 static ln__attend call_of(const data *d, bool transposed)
 {
     const shape *s = &d->s;
-    return (ln__attend){ .q = d->q, .out = d->out, .ldq = d->width, .ldo = d->width, .rows = s->rows, .group = s->group,
-                         .dim = s->dim, .k = s->f16 ? (const void *)d->k16 : d->k,
-                         .v = s->f16 ? (const void *)d->vt16 : transposed ? d->vt : d->v, .ldk = s->dim,
-                         .ldv = transposed ? d->cap : s->dim, .f16 = s->f16, .v_transposed = transposed,
-                         .keys = d->keys, .causal = s->causal, .position = s->before, .window = s->window,
+    return (ln__attend){ .q = d->q,
+                         .out = d->out,
+                         .ldq = d->width,
+                         .ldo = d->width,
+                         .rows = s->rows,
+                         .group = s->group,
+                         .dim = s->dim,
+                         .k = s->f16 ? (const void *)d->k16 : d->k,
+                         .v = s->f16       ? (const void *)d->vt16
+                              : transposed ? d->vt
+                                           : d->v,
+                         .ldk = s->dim,
+                         .ldv = transposed ? d->cap : s->dim,
+                         .f16 = s->f16,
+                         .v_transposed = transposed,
+                         .keys = d->keys,
+                         .causal = s->causal,
+                         .position = s->before,
+                         .window = s->window,
                          .scale = 1.0f / sqrtf((float)s->dim) };
 }
 
@@ -88,8 +103,8 @@ static void check(const data *d, const char *what)
 {
     for (int64_t i = 0; i < d->s.rows * d->width; i++)
         if (!(fabs((double)d->out[i] - d->want[i]) < 2e-5))
-            fail_msg("%s rows %lld group %lld dim %lld before %lld window %lld f16 %d: [%lld] %.8g, expected %.8g", what,
-                     (long long)d->s.rows, (long long)d->s.group, (long long)d->s.dim, (long long)d->s.before,
+            fail_msg("%s rows %lld group %lld dim %lld before %lld window %lld f16 %d: [%lld] %.8g, expected %.8g",
+                     what, (long long)d->s.rows, (long long)d->s.group, (long long)d->s.dim, (long long)d->s.before,
                      (long long)d->s.window, d->s.f16, (long long)i, (double)d->out[i], d->want[i]);
 }
 
@@ -97,8 +112,8 @@ static void blocks_are_the_definition(void **state)
 {
     (void)state;
     static const shape shapes[] = {
-        { 1, 1, 8, 0, 0, true, false },      { 5, 3, 64, 0, 0, true, false },    { 64, 3, 64, 250, 0, true, false },
-        { 64, 1, 32, 0, 0, false, false },   { 17, 2, 12, 600, 0, true, false }, { 32, 8, 16, 511, 0, true, true },
+        { 1, 1, 8, 0, 0, true, false },      { 5, 3, 64, 0, 0, true, false },      { 64, 3, 64, 250, 0, true, false },
+        { 64, 1, 32, 0, 0, false, false },   { 17, 2, 12, 600, 0, true, false },   { 32, 8, 16, 511, 0, true, true },
         { 9, 1, 8, 30, 8, true, false },     { 64, 2, 16, 700, 300, true, false }, { 20, 1, 8, 0, 1, true, true },
         { 3, 3, 64, 1021, 256, true, true }, { 64, 4, 128, 192, 0, true, false },
     };
@@ -123,8 +138,8 @@ static void blocks_are_the_definition(void **state)
 static void splits_are_the_definition(void **state)
 {
     (void)state;
-    static const shape shapes[] = { { 1, 3, 64, 0, 0, true, false },   { 1, 3, 64, 127, 0, true, false },
-                                    { 1, 3, 64, 128, 0, true, true },  { 1, 8, 16, 1000, 0, true, false },
+    static const shape shapes[] = { { 1, 3, 64, 0, 0, true, false },     { 1, 3, 64, 127, 0, true, false },
+                                    { 1, 3, 64, 128, 0, true, true },    { 1, 8, 16, 1000, 0, true, false },
                                     { 1, 1, 128, 700, 200, true, true }, { 1, 2, 8, 40, 8, true, false } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         data d;
@@ -136,8 +151,8 @@ static void splits_are_the_definition(void **state)
         float *scratch = num_alloc((size_t)ln__attend_scratch(a.group, a.dim), sizeof *scratch);
         float *parts = num_alloc((size_t)(n * part), sizeof *parts);
         for (int64_t p = first; p < n; p++)
-            ln__attend_split(&a, LN_MAX(low, p * LN_KEY_SPLIT), LN_MIN(d.keys, (p + 1) * LN_KEY_SPLIT), parts + p * part,
-                             scratch);
+            ln__attend_split(&a, LN_MAX(low, p * LN_KEY_SPLIT), LN_MIN(d.keys, (p + 1) * LN_KEY_SPLIT),
+                             parts + p * part, scratch);
         ln__attend_combine(d.out, parts + first * part, n - first, a.group, a.dim);
         check(&d, "split");
         free(parts);

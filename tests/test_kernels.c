@@ -335,8 +335,11 @@ static void writing_agrees_bit_for_bit(void **state)
                 const size_t bytes = ln_dtype_bytes((ln_dtype)dt, n);
                 buffer x = floats_new(n), got = buffer_new(bytes), want = buffer_new(bytes);
                 fill_uniform(x, -1, 1);
-                for (int64_t j = 0; i % 4 && j < n; j++) { /* ties; specials */
-                    if (i % 4 == 1)
+                for (int64_t j = 0; j < n; j++) { /* ties of the 16-bit types; ties of the blocks; specials */
+                    const uint32_t tie = random_bits() & 0xbffff000u;
+                    if (i % 4 == 0 && block == 1)
+                        memcpy(&floats(x)[j], &tie, sizeof tie);
+                    else if (i % 4 == 1)
                         floats(x)[j] = (float)((int)(random_bits() % 65) - 32) / 8;
                     else if (i % 4 == 2 && random_bits() % 3 == 0)
                         floats(x)[j] = special[random_bits() % 7];

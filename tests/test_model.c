@@ -251,8 +251,8 @@ static ln_tensor *replicate(const char *name, const ln_tensor *t, void *ctx)
     ln_tensor *out = NULL;
     OK(ln_tensor_new(&out, LN_F32, 2, (int64_t[]){ heads * d, cols }));
     for (int64_t h = 0; h < heads; h++)
-        memcpy((float *)ln_tensor_data(out) + h * d * cols,
-               (const float *)ln_tensor_cdata(t) + h / group * d * cols, (size_t)(d * cols) * sizeof(float));
+        memcpy((float *)ln_tensor_data(out) + h * d * cols, (const float *)ln_tensor_cdata(t) + h / group * d * cols,
+               (size_t)(d * cols) * sizeof(float));
     return out;
 }
 
@@ -296,9 +296,11 @@ static ln_tensor *interleave(const ln_tensor *t, int64_t d)
 static const char *gguf_name(char *out, size_t size, const char *hf)
 {
     static const char *const parts[][2] = {
-        { "input_layernorm", "attn_norm" },   { "self_attn.q_proj", "attn_q" },      { "self_attn.k_proj", "attn_k" },
-        { "self_attn.v_proj", "attn_v" },     { "self_attn.o_proj", "attn_output" }, { "post_attention_layernorm", "ffn_norm" },
-        { "mlp.gate_proj", "ffn_gate" },      { "mlp.up_proj", "ffn_up" },           { "mlp.down_proj", "ffn_down" },
+        { "input_layernorm", "attn_norm" },    { "self_attn.q_proj", "attn_q" },
+        { "self_attn.k_proj", "attn_k" },      { "self_attn.v_proj", "attn_v" },
+        { "self_attn.o_proj", "attn_output" }, { "post_attention_layernorm", "ffn_norm" },
+        { "mlp.gate_proj", "ffn_gate" },       { "mlp.up_proj", "ffn_up" },
+        { "mlp.down_proj", "ffn_down" },
     };
     if (strcmp(hf, "model.embed_tokens.weight") == 0)
         return "token_embd.weight";
@@ -323,8 +325,8 @@ static void write_gguf(const char *path)
     const struct {
         const char *key;
         uint32_t value;
-    } keys[] = { { "embedding_length", 32 },     { "block_count", 2 },     { "feed_forward_length", 24 },
-                 { "attention.head_count", 4 },  { "context_length", 256 }, { "attention.head_count_kv", 2 },
+    } keys[] = { { "embedding_length", 32 },    { "block_count", 2 },      { "feed_forward_length", 24 },
+                 { "attention.head_count", 4 }, { "context_length", 256 }, { "attention.head_count_kv", 2 },
                  { "rope.dimension_count", 8 } };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         snprintf(source, sizeof source, "llama.%s", keys[i].key);

@@ -213,9 +213,12 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greedy_takes_the_first_largest),   cmocka_unit_test(filters_keep_what_a_sort_keeps),
-        cmocka_unit_test(same_state_same_token),            cmocka_unit_test(penalty_counts_each_token_once),
-        cmocka_unit_test(minus_infinity_is_never_drawn),    cmocka_unit_test(bad_input_is_refused),
+        cmocka_unit_test(greedy_takes_the_first_largest),
+        cmocka_unit_test(filters_keep_what_a_sort_keeps),
+        cmocka_unit_test(same_state_same_token),
+        cmocka_unit_test(penalty_counts_each_token_once),
+        cmocka_unit_test(minus_infinity_is_never_drawn),
+        cmocka_unit_test(bad_input_is_refused),
         cmocka_unit_test(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("sample", tests, NULL, NULL);

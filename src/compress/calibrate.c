@@ -250,16 +250,37 @@ done:
     return st;
 }
 
-static int64_t first_missing(const ln__calibration *c, int64_t blocks, uint8_t *have)
+/* have[l]: block l is in the cache, whole. A file that does not open is computed and written again. */
+static int64_t count_missing(const ln__calibration *c, int64_t blocks, uint8_t *have)
 {
     int64_t missing = 0;
     for (int64_t l = 0; l < blocks; l++) {
         char *path = NULL;
-        have[l] = block_path(&path, c, l) == LN_OK && ln__file_exists(path);
+        ln_archive *a = NULL;
+        have[l] = block_path(&path, c, l) == LN_OK && ln__file_exists(path) && ln_archive_open(&a, path) == LN_OK;
         missing += !have[l];
+        ln_archive_release(a);
         ln__free(path);
     }
     return missing;
+}
+
+/* The residual stream and the Grams of a block: said before it is tried, with what would make it fit. */
+static ln_status check_memory(const ln__calibration *c, const ln_model *m)
+{
+    const ln__config *cfg = ln__model_config(m);
+    const int64_t widest = LN_MAX(cfg->ffn, LN_MAX(cfg->hidden, cfg->heads * cfg->head_dim));
+    const int64_t stream = c->sequences * c->context * cfg->hidden * (int64_t)sizeof(float);
+    const int64_t grams = widest * widest * (int64_t)(GROUPS * sizeof(double) + sizeof(float));
+    const int64_t work = c->context * ln__llama_row_floats(cfg) * (int64_t)sizeof(float);
+    const int64_t need = stream + grams + work, room = ln__memory_free();
+    if (need <= room)
+        return LN_OK;
+    return ln__fail(LN_ERR_NOMEM,
+                    "calibration on %lld tokens needs about %lld MB, the memory limit leaves %lld MB: a smaller "
+                    "--calib-tokens needs less, down to about %lld MB",
+                    (long long)(c->sequences * c->context), (long long)(need >> 20) + 1, (long long)(room >> 20),
+                    (long long)((grams + work) >> 20) + 1);
 }
 
 static ln_status compute(ln__calibration *c, ln_model *m, const ln_compress_opts *o)
@@ -273,10 +294,11 @@ static ln_status compute(ln__calibration *c, ln_model *m, const ln_compress_opts
     ln_session_opts so = LN_SESSION_OPTS_INIT;
     so.context = c->context;
     LN_TRY(LN_NEW(&have, blocks));
-    int64_t missing = first_missing(c, blocks, have);
+    int64_t missing = count_missing(c, blocks, have);
     c->cached = missing == 0;
     if (c->cached)
         goto done;
+    LN_TRY(check_memory(c, m));
     LN_TRY(ln_session_new(&s, m, &so));
     LN_TRY(gather_new(&ga, m, o->skip_first));
     LN_TRY(LN_NEW(&x, c->sequences * c->context * width));
@@ -305,14 +327,13 @@ static void make_key(ln__calibration *c, uint64_t model_hash, const ln_compress_
     XXH64_freeState(h);
 }
 
-ln_status ln__calibrate(ln__calibration **out, ln_model *m, uint64_t model_hash, const ln_compress_opts *o,
-                        const char *fallback)
+ln_status ln__calibration_new(ln__calibration **out, ln_model *m, uint64_t model_hash, const ln_compress_opts *o,
+                              const char *fallback)
 {
     ln_status st = LN_OK;
     ln__calibration *c = NULL;
     char *root = NULL;
     int64_t n_ids = 0;
-    const double started = ln__now();
     if (ln_model_family(m) != LN_FAMILY_LLAMA)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: calibration needs a causal language model, this is %s", ln_model_path(m),
                 ln_model_architecture(m));
@@ -326,14 +347,22 @@ ln_status ln__calibrate(ln__calibration **out, ln_model *m, uint64_t model_hash,
     make_key(c, model_hash, o);
     LN_TRY(cache_root(&root, o, fallback));
     LN_TRY(ln__path_join(&c->dir, root, c->key));
-    LN_TRY(make_path(c->dir));
-    LN_TRY(compute(c, m, o));
-    c->seconds = ln__now() - started;
     *out = c;
     c = NULL;
 done:
     ln__free(root);
     ln__calibration_free(c);
+    return st;
+}
+
+ln_status ln__calibration_run(ln__calibration *c, ln_model *m, const ln_compress_opts *o)
+{
+    ln_status st = LN_OK;
+    const double started = ln__now();
+    LN_TRY(make_path(c->dir));
+    LN_TRY(compute(c, m, o));
+    c->seconds = ln__now() - started;
+done:
     return st;
 }
 

@@ -8,11 +8,13 @@
 
 typedef struct ln__calibration ln__calibration;
 
+/* The calibration text as token sequences, and its key: a hash of model, token ids, context and options. Nothing runs
+ * yet. `fallback` is where the Grams go when o->cache is "none". Text shorter than one sequence: LN_ERR_SHAPE. */
+ln_status ln__calibration_new(ln__calibration **out, ln_model *m, uint64_t model_hash, const ln_compress_opts *o,
+                              const char *fallback);
 /* Runs the model block by block over the text (the residual stream of all calibration tokens is held, the Grams of one
- * block at a time) or finds the Grams in the cache: key = hash of model, token ids, context and options. `fallback` is
- * used as directory when o->cache is "none". Text shorter than one sequence: LN_ERR_SHAPE. */
-ln_status ln__calibrate(ln__calibration **out, ln_model *m, uint64_t model_hash, const ln_compress_opts *o,
-                        const char *fallback);
+ * block at a time), or finds the Grams in the cache. */
+ln_status ln__calibration_run(ln__calibration *c, ln_model *m, const ln_compress_opts *o);
 void ln__calibration_free(ln__calibration *c);
 int64_t ln__calibration_tokens(const ln__calibration *c); /* that entered the Grams */
 const char *ln__calibration_key(const ln__calibration *c);

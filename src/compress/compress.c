@@ -19,6 +19,8 @@
 #include "core/progress.h"
 #include "model/model.h"
 
+#define PUBLISHED "\"step\":\"published\""
+
 static const ln_param params[] = {
     LN_P_REAL(ln_compress_opts, remove, 0.2, 0.001, 0.99, "fraction of the linear layers' parameters to remove"),
     LN_P_TEXT(ln_compress_opts, calib, NULL, "FILE", "calibration text"),
@@ -242,6 +244,17 @@ done:
     return st;
 }
 
+/* Marks that nothing of this run is needed any more. */
+static ln_status published(ln__run *run)
+{
+    ln_status st = LN_OK;
+    json_t *yes = json_true();
+    LN_TRY(ln__journal_add(run->journal, "published", yes));
+done:
+    json_decref(yes);
+    return st;
+}
+
 static ln_status write_output(ln__run *run, ln_result *result)
 {
     ln_status st = LN_OK;
@@ -260,21 +273,10 @@ static ln_status write_output(ln__run *run, ln_result *result)
     LN_TRY(write_profile(dir, run));
     LN_TRY(ln__run_report(run, result, dir));
     LN_TRY(ln__checkpoint_publish(dir, run->out));
+    LN_TRY(published(run));
 done:
     ln__free(dir);
     return st;
-}
-
-/* Removes what a run left beside its output. */
-static void remove_leftovers(const char *partial)
-{
-    static const char *const suffix[] = { "", "-new", "-grams" };
-    char *path = NULL;
-    for (int64_t i = 0; i < LN_COUNT(suffix); i++)
-        if (ln__sprintf(&path, "%s%s", partial, suffix[i]) == LN_OK) {
-            (void)ln__remove_tree(path);
-            ln__free(path);
-        }
 }
 
 /* Interruption, a full disk and want of memory are worth continuing after. */
@@ -283,16 +285,11 @@ static bool resumable(ln_status st)
     return st == LN_ERR_CANCELLED || st == LN_ERR_IO || st == LN_ERR_NOMEM;
 }
 
-static ln_status stages(ln__run *run, const char *partial, ln_result *result)
+/* The journal is the lock of the output, so it is opened before anything long begins. */
+static ln_status open_journal(ln__run *run, const char *partial)
 {
     ln_status st = LN_OK;
-    char whole[32], *grams = NULL;
-    double t[5] = { ln__now() };
-    LN_TRY(ln__sprintf(&grams, "%s-grams", partial));
-    LN_TRY(ln__model_check_finite(run->model));
-    if (run->method->whitened)
-        LN_TRY(ln__calibrate(&run->calibration, run->model, run->model_hash, &run->o, grams));
-    t[1] = ln__now();
+    char whole[32];
     LN_TRY(identify(run, whole, sizeof whole));
     LN_TRY(ln__journal_open(&run->journal, partial, whole));
     if (!run->o.resume && ln__journal_steps(run->journal) > 0) {
@@ -301,6 +298,23 @@ static ln_status stages(ln__run *run, const char *partial, ln_result *result)
         run->journal = NULL;
         LN_TRY(ln__journal_open(&run->journal, partial, whole));
     }
+done:
+    return st;
+}
+
+static ln_status stages(ln__run *run, const char *partial, ln_result *result)
+{
+    ln_status st = LN_OK;
+    char *grams = NULL;
+    double t[5] = { ln__now() };
+    LN_TRY(ln__model_check_finite(run->model));
+    LN_TRY(ln__sprintf(&grams, "%s-grams", partial));
+    if (run->method->whitened)
+        LN_TRY(ln__calibration_new(&run->calibration, run->model, run->model_hash, &run->o, grams));
+    LN_TRY(open_journal(run, partial));
+    if (run->calibration)
+        LN_TRY(ln__calibration_run(run->calibration, run->model, &run->o));
+    t[1] = ln__now();
     LN_TRY(ln__run_profile(run));
     LN_TRY(ln__run_allocate(run));
     t[2] = ln__now();
@@ -319,24 +333,63 @@ done:
     return st;
 }
 
+/* Removes what a run left beside its output; the journal, which says what the rest is, last. */
+static void remove_leftovers(const char *partial, ln__journal *journal)
+{
+    static const char *const suffix[] = { "-new", "-grams" };
+    char *path = NULL;
+    for (int64_t i = 0; i < LN_COUNT(suffix); i++)
+        if (ln__sprintf(&path, "%s%s", partial, suffix[i]) == LN_OK) {
+            (void)ln__remove_tree(path);
+            ln__free(path);
+        }
+    if (journal)
+        (void)ln__journal_remove(journal);
+}
+
+/* A run that was killed after its output appeared, while tidying: its output is complete, the rest goes. */
+static ln_status tidy_published(const char *partial)
+{
+    ln_status st = LN_OK;
+    char *path = NULL, *text = NULL;
+    size_t bytes = 0;
+    LN_TRY(ln__path_join(&path, partial, "journal.jsonl"));
+    if (!ln__file_exists(path) || ln__file_read(&text, &bytes, path) != LN_OK || !strstr(text, PUBLISHED))
+        goto done;
+    remove_leftovers(partial, NULL);
+    LN_TRY(ln__remove_tree(partial));
+done:
+    ln__free(path);
+    ln__free(text);
+    return st;
+}
+
+static ln_status partial_name(char **partial, const char *out)
+{
+    size_t n = strlen(out);
+    while (n > 1 && out[n - 1] == '/')
+        n--;
+    return ln__sprintf(partial, "%.*s.partial", (int)n, out);
+}
+
 ln_status ln_compress(const ln_system *system, const char *model, const char *out, const ln_compress_opts *opts,
                       const void *system_opts, ln_result *result)
 {
     ln_status st = LN_OK;
     ln__run run = { .out = out, .lock = PTHREAD_MUTEX_INITIALIZER };
     void *own_opts = NULL;
-    char *partial = NULL, *base = NULL;
+    char *partial = NULL;
+    if (!out || !*out)
+        LN_FAIL(LN_ERR_ARG, "an output is needed: -o DIR");
+    LN_TRY(partial_name(&partial, out));
+    LN_TRY(tidy_published(partial));
     LN_TRY(ln__checkpoint_may_write(out, opts && opts->force));
     LN_TRY(prepare(&run, system, model, opts, system_opts, &own_opts));
-    LN_TRY(ln__strdup(&base, out));
-    for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
-        base[n - 1] = '\0';
-    LN_TRY(ln__sprintf(&partial, "%s.partial", base));
     st = stages(&run, partial, result);
     if (run.journal && !resumable(st)) { /* without a journal of ours, what is there belongs to somebody else */
         char *why = NULL;                /* tidying must not replace the message */
         (void)ln__strdup(&why, st == LN_OK ? "" : ln_last_error());
-        remove_leftovers(partial);
+        remove_leftovers(partial, run.journal);
         if (st != LN_OK && why)
             st = ln__fail(st, "%s", why);
         ln__free(why);
@@ -345,7 +398,6 @@ done:
     release(&run);
     ln__free(own_opts);
     ln__free(partial);
-    ln__free(base);
     return st;
 }
 

@@ -117,10 +117,23 @@ done:
     return st;
 }
 
-static ln_status factor_layer(ln__run *run, ln__job_layer *layer)
+/* Is the layer factored already, by this run before it was killed? */
+static bool take_finished(ln__run *run, ln__job_layer *layer, const char *step, const char *path)
+{
+    pthread_mutex_lock(&run->lock);
+    json_t *found = ln__journal_find(run->journal, step);
+    const bool finished = found && ln__file_exists(path);
+    if (finished && !layer->report)
+        layer->report = json_incref(found);
+    pthread_mutex_unlock(&run->lock);
+    return finished;
+}
+
+ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whitened *given)
 {
     ln_status st = LN_OK;
-    ln__whitened wh = { 0 };
+    ln__whitened own = { 0 };
+    const ln__whitened *wh = given;
     ln_linop *op = NULL;
     json_t *report = NULL;
     char *path = NULL, *step = NULL;
@@ -129,15 +142,8 @@ static ln_status factor_layer(ln__run *run, ln__job_layer *layer)
 
     LN_TRY(ln__sprintf(&step, "factor:%s", layer->name));
     LN_TRY(blob_path(&path, run, layer));
-    pthread_mutex_lock(&run->lock);
-    json_t *found = ln__journal_find(run->journal, step);
-    layer->report = json_incref(found);
-    pthread_mutex_unlock(&run->lock);
-    if (found && ln__file_exists(path))
+    if (take_finished(run, layer, step, path))
         goto done;
-    json_decref(layer->report);
-    layer->report = NULL;
-
     report = json_object();
     if (!report)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
@@ -145,12 +151,15 @@ static ln_status factor_layer(ln__run *run, ln__job_layer *layer)
         LN_TRY(dense_copy(&op, ln_model_linear(run->model, layer->name), storage));
         LN_TRY(describe(report, layer, option, op));
     } else {
-        LN_TRY(ln__run_whiten(&wh, run, layer));
-        LN_TRY(run->method->factor(&op, &wh, option, storage, run->method_opts, report, layer->name));
+        if (!wh) {
+            LN_TRY(ln__run_whiten(&own, run, layer));
+            wh = &own;
+        }
+        LN_TRY(run->method->factor(&op, wh, option, storage, run->method_opts, report, layer->name));
         LN_TRY(describe(report, layer, option, op));
-        LN_TRY(ln__json_set(report, "ridge", json_real(wh.ridge)));
+        LN_TRY(ln__json_set(report, "ridge", json_real(wh->ridge)));
     }
-    ln__whiten_free(&wh);
+    ln__whiten_free(&own);
     LN_TRY(measure(report, run, layer, op));
     LN_TRY(save_blob(path, op, layer->name));
     pthread_mutex_lock(&run->lock);
@@ -159,12 +168,17 @@ static ln_status factor_layer(ln__run *run, ln__job_layer *layer)
     if (st == LN_OK)
         layer->report = json_incref(report);
 done:
-    ln__whiten_free(&wh);
+    ln__whiten_free(&own);
     ln_linop_release(op);
     json_decref(report);
     ln__free(path);
     ln__free(step);
     return st;
+}
+
+static ln_status factor_layer(ln__run *run, ln__job_layer *layer)
+{
+    return ln__run_factor_layer(run, layer, NULL);
 }
 
 ln_status ln__run_factor(ln__run *run)

@@ -178,7 +178,7 @@ ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, i
 {
     for (int64_t l = 0; l < n; l++) {
         int32_t best = -1;
-        const double need = remove * (double)layers[l].params;
+        const double need = remove * (double)layers[l].params - 1e-6; /* the product may round up past a whole value */
         for (int64_t i = 0; i < layers[l].n; i++)
             if ((double)layers[l].items[i].removed >= need &&
                 (best < 0 || layers[l].items[i].removed < layers[l].items[best].removed))

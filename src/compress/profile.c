@@ -75,6 +75,15 @@ static json_t *spectrum(const ln__whitened *wh)
     return array;
 }
 
+static ln_status factor_now(ln__run *run, ln__job_layer *layer, const ln__whitened *wh)
+{
+    ln_status st = LN_OK;
+    LN_TRY(ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove));
+    LN_TRY(ln__run_factor_layer(run, layer, wh));
+done:
+    return st;
+}
+
 static ln_status profile_layer(ln__run *run, ln__job_layer *layer)
 {
     ln_status st = LN_OK;
@@ -102,6 +111,8 @@ static ln_status profile_layer(ln__run *run, ln__job_layer *layer)
     pthread_mutex_lock(&run->lock);
     st = ln__journal_add(run->journal, step, entry);
     pthread_mutex_unlock(&run->lock);
+    if (st == LN_OK && run->uniform) /* no layer depends on another: done with it while its weight is whitened */
+        LN_TRY(factor_now(run, layer, &wh));
 done:
     ln__whiten_free(&wh);
     json_decref(entry);

@@ -173,7 +173,7 @@ static ln_status sizes(ln_result *result, const ln__run *run, const char *dir)
     LN_TRY(ln_result_integer(result, "parameters_after", whole - before + after));
     LN_TRY(ln_result_integer(result, "linear_parameters_before", before));
     LN_TRY(ln_result_integer(result, "linear_parameters_after", after));
-    LN_TRY(ln_result_number(result, "removed_fraction", 1 - (double)after / (double)before));
+    LN_TRY(ln_result_number(result, "removed_fraction", (double)(before - after) / (double)before));
     LN_TRY(ln_result_integer(result, "bytes_before", run->model_bytes));
     /* The source may be quantised; the fair comparison is at the width that was written. */
     LN_TRY(ln_result_integer(result, "bytes_before_same_width", whole * width));

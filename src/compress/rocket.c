@@ -1,10 +1,11 @@
 /* rocket.c - ROCKET: dense dictionary x sparse codes per layer, budget by a knapsack.
  *
  * For every layer and removed fraction the best ratio ks = atoms / non-zeros per code is found on a grid; the knapsack
- * then gives each layer its fraction. The coarse grid tries ks in {1, 1.5, 2, 2.5, 3} and then the four neighbours at
- * +-0.1 and +-0.2 of the best; the full grid is the paper's 1.0, 1.1 … 3.0.
- * Pitfall: ks whose dictionary would exceed min(d1, d2) do not exist and are skipped, not reused.
- * Source: ROCKET, arXiv 2602.11008, sections 3, 4 and appendices A, C. */
+ * then gives each layer its fraction. The full grid is the paper's: cr in steps of 0.05, ks = 1.0, 1.1 … 3.0. The
+ * coarse grid has cr in steps of 0.1 and, since the error has one minimum in ks, walks to it in steps of 0.2 from where
+ * the last fraction had its own, and then tries the lowest point of the parabola through the last three. Pitfall: ks
+ * whose dictionary would exceed min(d1, d2) do not exist and are skipped, not reused. Source: ROCKET, arXiv 2602.11008,
+ * sections 3, 4 and appendices A, C. */
 #include <math.h>
 #include <string.h>
 
@@ -34,8 +35,7 @@ static const ln_param params[] = {
     LN_P_END
 };
 
-static const double coarse_ks[] = { 1, 1.5, 2, 2.5, 3 };
-enum { FULL_KS = 21 };
+enum { RATIOS = 21 }; /* 1.0, 1.1 … 3.0 */
 
 static ln__rocket_method method_of(const rocket_opts *o)
 {
@@ -50,7 +50,7 @@ static int64_t grid(double *cr, double remove, const void *opts)
     return ln__cr_grid(cr, o->grid ? 0.05 : 0.1, remove);
 }
 
-/* The layer being profiled and the best candidate so far for one fraction. */
+/* The layer being profiled; for one fraction, the errors of the ratios tried so far. */
 typedef struct search {
     const ln__whitened *wh;
     const uint16_t *order;
@@ -58,47 +58,78 @@ typedef struct search {
     ln__rocket_method method;
     bool by_output;
     double cr;
-    ln__option best; /* removed 0: none yet */
+    bool tried[RATIOS];
+    double error[RATIOS]; /* INFINITY: there is no such dictionary */
+    int at;               /* the best ratio                        */
+    ln__option best;      /* removed 0: none yet                   */
 } search;
 
-static ln_status try_ratio(search *s, double ks)
+static ln_status try_ratio(search *s, int ratio)
 {
     ln_status st = LN_OK;
     ln__rocket_fit fit;
     int64_t k, nonzeros;
     const int64_t d1 = s->wh->d1, d2 = s->wh->d2;
+    const double ks = 1 + 0.1 * ratio;
+    if (ratio < 0 || ratio >= RATIOS || s->tried[ratio])
+        return LN_OK;
+    s->tried[ratio] = true;
+    s->error[ratio] = INFINITY;
     if (!ln__rocket_budget(&k, &nonzeros, d1, d2, s->cr, ks))
         return LN_OK;
     LN_TRY(ln__rocket_fit_layer(&fit, s->work, s->wh, s->order, k, nonzeros, &s->method));
-    const double error = s->by_output ? fit.whitened : fit.original;
-    if (s->best.removed == 0 || error < s->best.error)
+    s->error[ratio] = s->by_output ? fit.whitened : fit.original;
+    if (s->best.removed == 0 || s->error[ratio] < s->best.error) {
+        s->at = ratio;
         s->best = (ln__option){ .cr = s->cr,
                                 .ks = ks,
                                 .removed = d1 * d2 - k * d1 - nonzeros * d2,
-                                .error = error,
+                                .error = s->error[ratio],
                                 .output_error = fit.whitened };
+    }
 done:
     return st;
 }
 
-static ln_status search_ratios(search *s, bool full)
+/* Moves in steps until both neighbours are worse. */
+static ln_status climb(search *s, int step)
 {
     ln_status st = LN_OK;
+    for (int from = -1; from != s->at;) {
+        from = s->at;
+        LN_TRY(try_ratio(s, from - step));
+        LN_TRY(try_ratio(s, from + step));
+    }
+done:
+    return st;
+}
+
+/* The lowest point of the parabola through the best ratio and its two neighbours at +-step. */
+static int parabola(const search *s, int step)
+{
+    const int lo = s->at - step, hi = s->at + step;
+    if (lo < 0 || hi >= RATIOS || !s->tried[lo] || !s->tried[hi])
+        return s->at;
+    const double a = s->error[lo], b = s->error[s->at], c = s->error[hi], curvature = a - 2 * b + c;
+    if (!(curvature > 0) || !isfinite(curvature))
+        return s->at;
+    return s->at + (int)lround(0.5 * step * (a - c) / curvature);
+}
+
+static ln_status search_ratios(search *s, bool full, int start)
+{
+    ln_status st = LN_OK;
+    LN_TRY(try_ratio(s, 0));
     if (full) {
-        for (int i = 0; i < FULL_KS; i++)
-            LN_TRY(try_ratio(s, 1 + 0.1 * i));
+        for (int i = 1; i < RATIOS; i++)
+            LN_TRY(try_ratio(s, i));
         return LN_OK;
     }
-    for (int64_t i = 0; i < LN_COUNT(coarse_ks); i++)
-        LN_TRY(try_ratio(s, coarse_ks[i]));
-    if (s->best.removed == 0)
-        return LN_OK;
-    const double centre = s->best.ks;
-    for (int step = -2; step <= 2; step++) {
-        const double ks = centre + 0.1 * step;
-        if (step && ks > 1 - 1e-9 && ks < 3 + 1e-9)
-            LN_TRY(try_ratio(s, ks));
-    }
+    LN_TRY(try_ratio(s, start));
+    if (start != s->at) /* a ratio that does not exist, or no better than none */
+        LN_TRY(try_ratio(s, start / 2));
+    LN_TRY(climb(s, 2));
+    LN_TRY(try_ratio(s, parabola(s, 2)));
 done:
     return st;
 }
@@ -111,6 +142,7 @@ static ln_status profile(ln__option_list *list, const ln__whitened *wh, const do
     const rocket_opts *o = opts;
     uint16_t *order = NULL;
     ln__rocket_work work = { 0 };
+    int start = 8;
     LN_TRY(ln__rocket_order(&order, wh, o->lambda));
     LN_TRY(ln__rocket_work_new(&work, wh));
     for (int64_t c = 0; c < n; c++) {
@@ -118,9 +150,11 @@ static ln_status profile(ln__option_list *list, const ln__whitened *wh, const do
             .wh = wh, .order = order, .work = &work, .method = method_of(o), .by_output = o->error == 1, .cr = cr[c]
         };
         s.method.als = 0; /* the extension refines the final factors only */
-        LN_TRY(search_ratios(&s, o->grid == 1));
+        LN_TRY(search_ratios(&s, o->grid == 1, start));
         if (s.best.removed > 0)
             list->items[list->n++] = s.best;
+        if (s.at > 0)
+            start = s.at;
     }
 done:
     ln__free(order);
@@ -188,7 +222,7 @@ static double candidate_cost(double d1, double d2, double k)
 static double profile_cost(double d1, double d2, const void *opts)
 {
     const rocket_opts *o = opts;
-    const double candidates = o->grid ? FULL_KS : 8;
+    const double candidates = o->grid ? RATIOS - 1 : 5;
     return candidates * candidate_cost(d1, d2, 0.6 * d1 * d2 / (d1 + d2 / 1.7));
 }
 

@@ -40,17 +40,13 @@ void ln__rocket_work_free(ln__rocket_work *work)
     memset(work, 0, sizeof *work);
 }
 
-/* dct <- [I 0]: the plain basis. Its errors need no inverse: |R(W-W')|^2 = |X|^2 - |V|^2, and with the difference
+/* Errors of the plain basis, Dc = [I 0]. They need no inverse: |R(W-W')|^2 = |X|^2 - |V|^2, and with the difference
  * C - V, |W-W'|^2 = tr((C-V)^T N2 (C-V)), taken as w2 - 2<N2 C, V> + <N2 V, V> through H and G. */
-static ln_status plain_basis(double *whitened2, double *original2, ln__rocket_work *work, const ln__whitened *wh,
-                             int64_t k, double *dct)
+static void plain_basis(double *whitened2, double *original2, const ln__rocket_work *work, const ln__whitened *wh,
+                        int64_t k)
 {
-    ln_status st = LN_OK;
     const int64_t m = wh->m;
     double cross = 0, self = 0, kept = 0;
-    memset(dct, 0, (size_t)(k * m) * sizeof *dct);
-    for (int64_t i = 0; i < k; i++)
-        dct[i * m + i] = 1;
     /* <N2[:, :k], H> and <N2[:k, :k], G>; both traces run over stored entries. */
     for (int64_t i = 0; i < k; i++) {
         for (int64_t j = 0; j < m; j++)
@@ -61,7 +57,6 @@ static ln_status plain_basis(double *whitened2, double *original2, ln__rocket_wo
     }
     *whitened2 = fmax(wh->x2 - kept, 0);
     *original2 = fmax(wh->w2 - 2 * cross + self, 0);
-    return st;
 }
 
 typedef struct codes_job {
@@ -149,33 +144,58 @@ done:
     return st;
 }
 
+/* No code is zero: the whitened truncated SVD itself, errors in closed form (rows of C are orthogonal). */
+static void truncate_basis(double *whitened2, double *original2, ln__rocket_work *work, const ln__whitened *wh,
+                           int64_t k)
+{
+    memcpy(work->v, wh->c, (size_t)(k * wh->d2) * sizeof *work->v);
+    memset(work->dct, 0, (size_t)(k * wh->m) * sizeof *work->dct);
+    for (int64_t i = 0; i < k; i++)
+        work->dct[i * wh->m + i] = 1;
+    *whitened2 = *original2 = 0;
+    for (int64_t i = k; i < wh->m; i++) {
+        const double s2 = wh->sigma[i] * wh->sigma[i];
+        *whitened2 += s2;
+        *original2 += s2 * wh->nu[i] * wh->nu[i];
+    }
+}
+
+static ln_status sparse_codes(double *whitened2, double *original2, bool *updated, ln__rocket_work *work,
+                              const ln__whitened *wh, const uint16_t *order, int64_t k, int64_t s,
+                              const ln__rocket_method *method)
+{
+    ln_status st = LN_OK;
+    double plain_white2 = 0, plain_orig2 = 0, mu = 0;
+    LN_TRY(ln__rocket_mask(work->v, work->keep, wh, order, k, s, method->beta));
+    LN_TRY(update_dictionary(whitened2, original2, work, wh, k, method->ridge, &mu));
+    plain_basis(&plain_white2, &plain_orig2, work, wh, k);
+    *updated = method->select_original ? *original2 <= plain_orig2 : *whitened2 <= plain_white2;
+    if (!*updated) {
+        memset(work->dct, 0, (size_t)(k * wh->m) * sizeof *work->dct);
+        for (int64_t i = 0; i < k; i++)
+            work->dct[i * wh->m + i] = 1;
+        *whitened2 = plain_white2;
+        *original2 = plain_orig2;
+    }
+    for (int32_t round = 0; round < method->als; round++) {
+        LN_TRY(resolve_codes(work, wh, k));
+        LN_TRY(update_dictionary(whitened2, original2, work, wh, k, method->ridge * 1e-6, &mu));
+        *updated = true;
+    }
+done:
+    return st;
+}
+
 ln_status ln__rocket_fit_layer(ln__rocket_fit *fit, ln__rocket_work *work, const ln__whitened *wh,
                                const uint16_t *order, int64_t k, int64_t s, const ln__rocket_method *method)
 {
     ln_status st = LN_OK;
-    double white2 = 0, orig2 = 0, plain_white2 = 0, plain_orig2 = 0, mu = 0;
+    double white2 = 0, orig2 = 0;
     bool updated = false;
-    LN_TRY(ln__rocket_mask(work->v, work->keep, wh, order, k, s, method->beta));
-    if (s >= k) { /* no sparsity: the whitened truncated SVD itself */
-        LN_TRY(ln__dsyrk(false, k, wh->d2, 1, work->v, wh->d2, 0, work->g, k));
-        LN_TRY(ln__dgemm(false, true, k, wh->m, wh->d2, 1, work->v, wh->d2, wh->c, wh->d2, 0, work->ht, wh->m));
-        LN_TRY(plain_basis(&white2, &orig2, work, wh, k, work->dct));
-    } else {
-        LN_TRY(update_dictionary(&white2, &orig2, work, wh, k, method->ridge, &mu));
-        /* n2d is free again: the plain basis is written there and copied only if it wins */
-        LN_TRY(plain_basis(&plain_white2, &plain_orig2, work, wh, k, work->n2d));
-        updated = method->select_original ? orig2 <= plain_orig2 : white2 <= plain_white2;
-        if (!updated) {
-            memcpy(work->dct, work->n2d, (size_t)(k * wh->m) * sizeof *work->dct);
-            white2 = plain_white2;
-            orig2 = plain_orig2;
-        }
-        for (int32_t round = 0; round < method->als; round++) {
-            LN_TRY(resolve_codes(work, wh, k));
-            LN_TRY(update_dictionary(&white2, &orig2, work, wh, k, method->ridge * 1e-6, &mu));
-            updated = true;
-        }
-    }
+    if (s >= k)
+        truncate_basis(&white2, &orig2, work, wh, k);
+    else
+        LN_TRY(sparse_codes(&white2, &orig2, &updated, work, wh, order, k, s, method));
     if (!isfinite(white2) || !isfinite(orig2))
         LN_FAIL(LN_ERR_NUMERIC, "rocket: k = %lld, s = %lld: the error is not finite", (long long)k, (long long)s);
     *fit = (ln__rocket_fit){ .k = k,

@@ -79,6 +79,8 @@ ln_status ln__run_whiten(ln__whitened *wh, ln__run *run, const ln__job_layer *la
 ln_status ln__run_profile(ln__run *run);  /* options of every layer; from o.profile when given */
 ln_status ln__run_allocate(ln__run *run); /* choice of every layer                             */
 ln_status ln__run_factor(ln__run *run);   /* blobs and reports in the journal                  */
+/* One layer of the factor stage. `wh` is its whitened weight when somebody has it at hand, else NULL. */
+ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whitened *wh);
 
 /* profile.json: reading checks that it belongs to this run. */
 ln_status ln__profile_json(json_t **out, const ln__run *run);

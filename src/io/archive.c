@@ -43,8 +43,7 @@ bool ln__shape_bytes(size_t *bytes, ln_dtype dt, int ndim, const int64_t *dims)
     }
     if (block > 1 && (ndim == 0 || dims[ndim - 1] % block != 0))
         return false;
-    int64_t most;
-    if (__builtin_mul_overflow(extent / block + 1, block_bytes, &most))
+    if (extent / block > INT64_MAX / block_bytes - 1)
         return false;
     *bytes = empty ? 0 : (size_t)(extent / block * block_bytes);
     return true;
@@ -105,9 +104,9 @@ ln_status ln__archive_map(ln_archive *a, const char *path, const unsigned char *
         LN_TRY(ln__realloc((void **)&a->maps, (size_t)cap, sizeof *a->maps));
         a->cap_maps = cap;
     }
-    LN_TRY(ln__map_open(&a->maps[a->n_maps], path));
-    *data = ln__map_data(a->maps[a->n_maps]);
-    *bytes = ln__map_bytes(a->maps[a->n_maps]);
+    LN_TRY(ln__map_open(&a->maps[a->n_maps].map, path));
+    *data = ln__map_data(a->maps[a->n_maps].map);
+    *bytes = ln__map_bytes(a->maps[a->n_maps].map);
     a->n_maps++;
 done:
     return st;
@@ -241,7 +240,7 @@ void ln_archive_release(ln_archive *a)
     if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (int64_t i = 0; i < a->n_maps; i++)
-        ln__map_release(a->maps[i]);
+        ln__map_release(a->maps[i].map);
     ln__free(a->maps);
     ln__free(a->path);
     ln__names_free(&a->names);

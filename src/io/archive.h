@@ -38,7 +38,9 @@ struct ln_archive {
     _Atomic int refs;
     ln_format format;
     char *path;
-    ln__map **maps;
+    struct {
+        ln__map *map;
+    } * maps; /* one per file */
     int64_t n_maps, cap_maps;
     ln__names names; /* of the tensors; entries[i] belongs to the i-th */
     ln__entry *entries;

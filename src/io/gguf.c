@@ -135,7 +135,7 @@ static ln_status read_key(cursor *c, ln_archive *a)
 {
     ln_status st = LN_OK;
     ln__gguf_value *v = &a->gguf->values[a->gguf->n_values];
-    ln__gguf_string key, text = { NULL, 0 };
+    ln__gguf_string key = { NULL, 0 }, text = { NULL, 0 };
     uint32_t type = 0;
     LN_TRY(read_string(c, &key, MAX_KEY, "a key"));
     LN_TRY(read_u32(c, &type, "a value type"));
@@ -214,7 +214,7 @@ done:
 static ln_status read_info(cursor *c, info *t, uint64_t alignment)
 {
     ln_status st = LN_OK;
-    ln__gguf_string name;
+    ln__gguf_string name = { NULL, 0 };
     uint32_t type = 0;
     char shape[LN_SHAPE_TEXT];
     LN_TRY(read_string(c, &name, MAX_NAME, "a tensor name"));
@@ -248,23 +248,29 @@ done:
     return st;
 }
 
+typedef struct place {
+    uint64_t offset;
+    const info *tensor;
+} place;
+
 static int by_offset(const void *x, const void *y)
 {
-    const info *const *a = x, *const *b = y;
-    if ((*a)->offset != (*b)->offset)
-        return (*a)->offset < (*b)->offset ? -1 : 1;
-    return (*a)->entry.bytes < (*b)->entry.bytes ? -1 : (*a)->entry.bytes > (*b)->entry.bytes;
+    const place *a = x, *b = y;
+    if (a->offset != b->offset)
+        return a->offset < b->offset ? -1 : 1;
+    return (a->tensor > b->tensor) - (a->tensor < b->tensor); /* as in the file */
 }
 
 /* Place the tensors in the file: inside it, and apart from each other. */
 static ln_status place_tensors(const cursor *c, info *infos, int64_t n, uint64_t alignment)
 {
     ln_status st = LN_OK;
-    info **order = NULL;
+    place *order = NULL;
     const uint64_t rest = c->at % alignment, start = c->at + (rest ? alignment - rest : 0);
     LN_TRY(LN_NEW(&order, n + 1));
     for (int64_t i = 0; i < n; i++) {
-        info *t = order[i] = &infos[i];
+        info *t = &infos[i];
+        order[i] = (place){ t->offset, t };
         uint64_t end;
         if (__builtin_add_overflow(start, t->offset, &end) || __builtin_add_overflow(end, t->entry.bytes, &end) ||
             (t->entry.bytes > 0 && end > c->bytes))
@@ -273,20 +279,21 @@ static ln_status place_tensors(const cursor *c, info *infos, int64_t n, uint64_t
                     c->file, (int)t->len, t->name, t->entry.bytes, (unsigned long long)t->offset, c->bytes);
         t->entry.data = t->entry.bytes ? c->data + start + t->offset : c->data;
     }
-    qsort((void *)order, (size_t)n, sizeof *order, by_offset);
+    qsort(order, (size_t)n, sizeof *order, by_offset);
     uint64_t end = 0;
-    for (int64_t i = 0, last = -1; i < n; i++) {
-        const info *t = order[i];
+    const info *last = NULL;
+    for (int64_t i = 0; i < n; i++) {
+        const info *t = order[i].tensor;
         if (t->entry.bytes == 0)
             continue;
-        if (last >= 0 && t->offset < end)
-            LN_FAIL(LN_ERR_FORMAT, "%s: tensors '%.*s' and '%.*s' overlap at %llu of the data", c->file,
-                    (int)order[last]->len, order[last]->name, (int)t->len, t->name, (unsigned long long)t->offset);
+        if (last && t->offset < end)
+            LN_FAIL(LN_ERR_FORMAT, "%s: tensors '%.*s' and '%.*s' overlap at %llu of the data", c->file, (int)last->len,
+                    last->name, (int)t->len, t->name, (unsigned long long)t->offset);
         end = t->offset + t->entry.bytes;
-        last = i;
+        last = t;
     }
 done:
-    ln__free((void *)order);
+    ln__free(order);
     return st;
 }
 

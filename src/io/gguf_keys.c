@@ -3,15 +3,16 @@
 
 #include "io/gguf_internal.h"
 
-static ln_status find(const ln__gguf_value **out, const ln_archive *a, const char *key)
+/* NULL, and why in *st, when there is no such key. */
+static const ln__gguf_value *find(ln_status *st, const ln_archive *a, const char *key)
 {
-    if (!a->gguf)
-        return ln__fail(LN_ERR_ARG, "%s: not a GGUF file, it has no key '" LN_NAME_FMT "'", a->path, key);
-    const int64_t i = ln__names_find(&a->keys, key, strlen(key));
-    if (i < 0)
-        return ln__fail(LN_ERR_NOTFOUND, "%s: no key '" LN_NAME_FMT "'", a->path, key);
-    *out = &a->gguf->values[i];
-    return LN_OK;
+    *st = LN_OK;
+    const int64_t i = a->gguf ? ln__names_find(&a->keys, key, strlen(key)) : -1;
+    if (i >= 0)
+        return &a->gguf->values[i];
+    *st = a->gguf ? ln__fail(LN_ERR_NOTFOUND, "%s: no key '" LN_NAME_FMT "'", a->path, key)
+                  : ln__fail(LN_ERR_ARG, "%s: not a GGUF file, it has no key '" LN_NAME_FMT "'", a->path, key);
+    return NULL;
 }
 
 static ln_status wrong_type(const ln_archive *a, const char *key, const char *want, const ln__gguf_value *v)
@@ -32,7 +33,7 @@ static bool integer_at(int64_t *out, ln__gguf_type type, const unsigned char *p)
         *out = *p;
         return true;
     case LN_GGUF_I8:
-        *out = (int8_t)*p;
+        *out = *p < 128 ? *p : *p - 256;
         return true;
     case LN_GGUF_U16:
         *out = ln__le16(p);
@@ -77,10 +78,10 @@ static const unsigned char *string_at(ln__gguf_string *out, const unsigned char 
 
 ln_status ln__gguf_int(int64_t *out, const ln_archive *a, const char *key)
 {
-    const ln__gguf_value *v = NULL;
+    ln_status st;
     int64_t n = 0;
-    const ln_status st = find(&v, a, key);
-    if (st != LN_OK)
+    const ln__gguf_value *v = find(&st, a, key);
+    if (!v)
         return st;
     if (!integer_at(&n, v->type, v->at))
         return v->type == LN_GGUF_U64 ? ln__fail(LN_ERR_FORMAT, "%s: key '" LN_NAME_FMT "': %llu is too large", a->path,
@@ -92,43 +93,41 @@ ln_status ln__gguf_int(int64_t *out, const ln_archive *a, const char *key)
 
 ln_status ln__gguf_real(double *out, const ln_archive *a, const char *key)
 {
-    const ln__gguf_value *v = NULL;
-    const ln_status st = find(&v, a, key);
-    if (st != LN_OK)
+    ln_status st;
+    const ln__gguf_value *v = find(&st, a, key);
+    if (!v)
         return st;
     return real_at(out, v->type, v->at) ? LN_OK : wrong_type(a, key, "f32 or f64", v);
 }
 
 /* ---- arrays ---- */
 
-static ln_status find_array(const ln__gguf_value **out, const ln_archive *a, const char *key, int64_t i)
+/* The array of that name, NULL and why in *st when there is none. */
+static const ln__gguf_value *find_array(ln_status *st, const ln_archive *a, const char *key)
 {
-    const ln__gguf_value *v = NULL;
-    const ln_status st = find(&v, a, key);
-    if (st != LN_OK)
-        return st;
-    if (v->type != LN_GGUF_ARRAY)
-        return wrong_type(a, key, "an array", v);
-    if (i < 0 || (i > 0 && (uint64_t)i >= v->n))
-        return ln__fail(LN_ERR_ARG, "%s: key '" LN_NAME_FMT "' has %llu elements, not one of index %lld", a->path, key,
-                        (unsigned long long)v->n, (long long)i);
-    *out = v;
-    return LN_OK;
+    const ln__gguf_value *v = find(st, a, key);
+    if (!v || v->type == LN_GGUF_ARRAY)
+        return v;
+    *st = wrong_type(a, key, "an array", v);
+    return NULL;
 }
 
-static ln_status find_element(const ln__gguf_value **out, const ln_archive *a, const char *key, int64_t i)
+/* The same, and it has an element i. */
+static const ln__gguf_value *find_element(ln_status *st, const ln_archive *a, const char *key, int64_t i)
 {
-    const ln_status st = find_array(out, a, key, i);
-    if (st == LN_OK && (uint64_t)i >= (*out)->n)
-        return ln__fail(LN_ERR_ARG, "%s: key '" LN_NAME_FMT "' is an empty array", a->path, key);
-    return st;
+    const ln__gguf_value *v = find_array(st, a, key);
+    if (!v || (i >= 0 && (uint64_t)i < v->n))
+        return v;
+    *st = ln__fail(LN_ERR_ARG, "%s: key '" LN_NAME_FMT "' has %llu elements, not one of index %lld", a->path, key,
+                   (unsigned long long)v->n, (long long)i);
+    return NULL;
 }
 
 ln_status ln__gguf_array_len(int64_t *n, ln__gguf_type *elem, const ln_archive *a, const char *key)
 {
-    const ln__gguf_value *v = NULL;
-    const ln_status st = find_array(&v, a, key, 0);
-    if (st != LN_OK)
+    ln_status st;
+    const ln__gguf_value *v = find_array(&st, a, key);
+    if (!v)
         return st;
     *n = (int64_t)v->n;
     if (elem)
@@ -138,9 +137,9 @@ ln_status ln__gguf_array_len(int64_t *n, ln__gguf_type *elem, const ln_archive *
 
 ln_status ln__gguf_array_string(ln__gguf_string *out, const ln_archive *a, const char *key, int64_t i)
 {
-    const ln__gguf_value *v = NULL;
-    const ln_status st = find_element(&v, a, key, i);
-    if (st != LN_OK)
+    ln_status st;
+    const ln__gguf_value *v = find_element(&st, a, key, i);
+    if (!v)
         return st;
     if (v->elem != LN_GGUF_STRING)
         return wrong_type(a, key, "an array of strings", v);
@@ -152,10 +151,11 @@ ln_status ln__gguf_array_string(ln__gguf_string *out, const ln_archive *a, const
 
 ln_status ln__gguf_array_strings(ln__gguf_string **out, int64_t *n, const ln_archive *a, const char *key)
 {
-    const ln__gguf_value *v = NULL;
+    ln_status st;
     ln__gguf_string *list = NULL;
-    ln_status st = LN_OK;
-    LN_TRY(find_array(&v, a, key, 0));
+    const ln__gguf_value *v = find_array(&st, a, key);
+    if (!v)
+        return st;
     if (v->elem != LN_GGUF_STRING)
         return wrong_type(a, key, "an array of strings", v);
     LN_TRY(LN_NEW(&list, v->n));
@@ -170,10 +170,10 @@ done:
 
 ln_status ln__gguf_array_int(int64_t *out, const ln_archive *a, const char *key, int64_t i)
 {
-    const ln__gguf_value *v = NULL;
+    ln_status st;
     int64_t n = 0;
-    const ln_status st = find_element(&v, a, key, i);
-    if (st != LN_OK)
+    const ln__gguf_value *v = find_element(&st, a, key, i);
+    if (!v)
         return st;
     if (!integer_at(&n, v->elem, v->at + (size_t)i * ln__gguf_type_bytes(v->elem)))
         return wrong_type(a, key, "an array of integers within 63 bits", v);
@@ -183,9 +183,9 @@ ln_status ln__gguf_array_int(int64_t *out, const ln_archive *a, const char *key,
 
 ln_status ln__gguf_array_real(double *out, const ln_archive *a, const char *key, int64_t i)
 {
-    const ln__gguf_value *v = NULL;
-    const ln_status st = find_element(&v, a, key, i);
-    if (st != LN_OK)
+    ln_status st;
+    const ln__gguf_value *v = find_element(&st, a, key, i);
+    if (!v)
         return st;
     return real_at(out, v->elem, v->at + (size_t)i * ln__gguf_type_bytes(v->elem))
                ? LN_OK
@@ -241,10 +241,11 @@ static ln_status put_value(ln__buf *b, ln__gguf_type type, const unsigned char *
 ln_status ln__gguf_describe(char **out, const ln_archive *a, const char *key)
 {
     enum { SHOWN = 8 };
-    ln_status st = LN_OK;
-    const ln__gguf_value *v = NULL;
+    ln_status st;
     ln__buf b = { 0 };
-    LN_TRY(find(&v, a, key));
+    const ln__gguf_value *v = find(&st, a, key);
+    if (!v)
+        return st;
     if (v->type != LN_GGUF_ARRAY) {
         LN_TRY(ln__buf_printf(&b, "%s ", ln__gguf_type_name(v->type)));
         LN_TRY(put_value(&b, v->type, v->at));

@@ -162,7 +162,7 @@ static ln_status inflate_member(unsigned char *to, size_t cap, size_t *got, cons
     if (rc != Z_OK)
         return rc == Z_MEM_ERROR ? LN_ERR_NOMEM : ln__fail(LN_ERR_UNSUPPORTED, "%s: zlib does not start", what);
     size_t in = 0, out = 0;
-    unsigned char beyond; /* a member that is longer than promised is noticed, not only cut */
+    unsigned char beyond = 0; /* a member that is longer than promised is noticed, not only cut */
     do {
         const uInt take = (uInt)LN_MIN(packed - in, (size_t)1 << 30);
         const uInt room = (uInt)LN_MIN(cap - out, (size_t)1 << 30);
@@ -268,7 +268,7 @@ ln_status ln__npz_read(ln_archive *a, const unsigned char *data, size_t bytes, c
     LN_TRY(read_end(&z));
     uint64_t at = z.start;
     for (uint64_t i = 0; i < z.entries; i++) {
-        member m;
+        member m = { 0 };
         LN_TRY(read_member(&m, &z, &at));
         LN_TRY(add_member(a, &z, &m));
     }

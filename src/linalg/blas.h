@@ -2,31 +2,12 @@
 #ifndef LINNET_LINALG_BLAS_H
 #define LINNET_LINALG_BLAS_H
 
-#include <cblas.h>
 #include <lapacke.h>
 #include <limits.h>
-#include <omp.h>
 
-#undef I /* <complex.h>, which the two pull in, takes the letter of the inputs; the standard lets us have it back */
+#include "linalg/single.h" /* before linalg.h: it gives the letter I back */
 
 #include "linalg/linalg.h"
-
-/* OpenBLAS (OpenMP build) takes omp_get_max_threads() threads unless it is called inside a parallel region. How it cuts
- * a product depends on that number, and with it the last bits. So the calling thread's own setting, which belongs to
- * nobody else, is lowered to 1 around every call and put back: ln__blas_many(ln__blas_one()). */
-static inline int ln__blas_one(void)
-{
-    const int before = omp_get_max_threads();
-    if (before != 1)
-        omp_set_num_threads(1);
-    return before;
-}
-
-static inline void ln__blas_many(int before)
-{
-    if (before != 1)
-        omp_set_num_threads(before);
-}
 
 /* LN_ERR_ARG for a negative size, LN_ERR_SHAPE for one that BLAS cannot count. */
 ln_status ln__blas_int(int *out, int64_t n, const char *routine, const char *name);

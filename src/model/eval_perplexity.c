@@ -186,6 +186,9 @@ static ln_status adopt(run *r, const ln_perplexity_opts *opts)
     if (r->o.context > r->m->cfg.max_context)
         return ln__fail(LN_ERR_RANGE, "eval: context = %lld is beyond the %lld that %s was made for",
                         (long long)r->o.context, (long long)r->m->cfg.max_context, r->m->path);
+    if (r->o.convention == LN_CONVENTION_LLAMACPP && r->o.context < 3)
+        return ln__fail(LN_ERR_RANGE, "eval: context = %lld leaves nothing to score in its second half",
+                        (long long)r->o.context);
     if (r->o.stride == 0)
         r->o.stride = LN_MAX(1, r->o.context / 2);
     if (r->o.stride > r->o.context)
@@ -200,7 +203,7 @@ ln_status ln_eval_perplexity(ln_perplexity *out, const ln_model *m, const char *
     const double start = ln__now();
     ln_perplexity p = { .struct_size = sizeof p };
     run r = { .m = m };
-    bool cut;
+    bool cut = false;
     window w;
     ln_status st;
     if (!out || !m || (!text && bytes))

@@ -85,8 +85,12 @@ ln_status ln__model_warn(ln_model *m, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    const ln_status st = grow((void **)&m->warnings, m->n_warnings, &m->cap_warnings, sizeof *m->warnings);
-    return st == LN_OK ? ln__strdup(&m->warnings[m->n_warnings++], text) : st;
+    ln_status st;
+    LN_TRY(grow((void **)&m->warnings, m->n_warnings, &m->cap_warnings, sizeof *m->warnings));
+    LN_TRY(ln__strdup(&m->warnings[m->n_warnings], text));
+    m->n_warnings++;
+done:
+    return st;
 }
 
 ln_status ln__model_name_tensor(ln_model *m, const char *name, const ln_tensor *t)

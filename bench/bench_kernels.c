@@ -167,7 +167,6 @@ static void fill(uint8_t *w, ln_dtype dtype, size_t bytes, const ln__kernels *k)
     uint32_t s = 1;
     float row[256];
     const int64_t block = ln_dtype_block(dtype);
-    const size_t width = ln_dtype_block_bytes(dtype);
     if (k->from_f32[dtype]) {
         const int64_t n = LN_MAX(block, 256);
         const size_t step = ln_dtype_bytes(dtype, n);
@@ -184,7 +183,6 @@ static void fill(uint8_t *w, ln_dtype dtype, size_t bytes, const ln__kernels *k)
     }
     for (size_t i = 0; i < bytes; i++)
         w[i] = (uint8_t)((s = s * 1664525u + 1013904223u) >> 24) & 0x37; /* f16 below 1 wherever the scales are */
-    (void)width;
 }
 
 static void products(const ln__kernels *k, uint8_t *w, size_t room)
@@ -232,6 +230,61 @@ static void products(const ln__kernels *k, uint8_t *w, size_t room)
     }
 }
 
+/* ---- dictionary codes ---- */
+
+typedef struct code_product {
+    const ln__kernels *k;
+    ln_dtype dtype;
+    const uint8_t *values, *mask;
+    const int64_t *offsets;
+    int64_t rows, width, T;
+    const float *h;
+    float *y;
+} code_product;
+
+static void codes_part(const void *cookie, int part, int parts)
+{
+    const code_product *p = cookie;
+    const int64_t from = p->rows * part / parts, to = p->rows * (part + 1) / parts;
+    p->k->codes[p->dtype](p->y + from, p->rows, p->values, p->offsets + from, p->mask + from * ((p->width + 7) / 8),
+                          to - from, p->width, p->h, p->width, p->T);
+}
+
+/* 1536 outputs, 331 atoms, half of them set: a layer of a model compressed by a fifth. GFLOP/s count the set ones. */
+static void code_products(const ln__kernels *k, uint8_t *values)
+{
+    enum { ROWS = 1536, WIDTH = 331, MASK_BYTES = (WIDTH + 7) / 8 };
+    static const ln_dtype types[] = { LN_F32, LN_F16, LN_BF16 };
+    static uint8_t mask[ROWS * MASK_BYTES];
+    static int64_t offsets[ROWS];
+    static float h[8 * WIDTH], y[8 * ROWS];
+    int64_t count = 0;
+    uint32_t s = 1;
+    for (int i = 0; i < 8 * WIDTH; i++)
+        h[i] = (float)sin(i);
+    memset(mask, 0, sizeof mask);
+    for (int r = 0; r < ROWS; r++) {
+        offsets[r] = count;
+        for (int i = 0; i < WIDTH; i++)
+            if ((s = s * 1664525u + 1013904223u) >> 31) {
+                mask[r * MASK_BYTES + i / 8] |= (uint8_t)(1u << i % 8);
+                count++;
+            }
+    }
+    for (int i = 0; i < 3; i++)
+        for (int64_t T = 1; T <= 8; T *= 2) {
+            char name[96];
+            code_product p = { k, types[i], values, mask, offsets, ROWS, WIDTH, T, h, y };
+            snprintf(name, sizeof name, "codes %s %s %d x %d half T %d", ln_dtype_name(types[i]), ln__cpu_name(k), ROWS,
+                     WIDTH, (int)T);
+            if (!wanted(name))
+                continue;
+            fill(values, types[i], ln_dtype_bytes(types[i], ROWS * WIDTH), k);
+            line(name, (double)(ln_dtype_bytes(types[i], count) + sizeof mask), 2.0 * (double)(count * T),
+                 fastest(codes_part, &p));
+        }
+}
+
 int main(int argc, char **argv)
 {
     int i = 1;
@@ -259,8 +312,10 @@ int main(int argc, char **argv)
     printf("threads %d: reading %.1f GB/s from DRAM, %.1f from L3 (6 MiB), %.1f from L2 (200 KiB); %.0f GFLOP/s f32\n",
            threads, stream_rate, (6 << 20) / read_l3 * 1e-9, (200 << 10) / read_l2 * 1e-9, peak_rate);
     ln__kernels k;
-    for (int level = LN_CPU_REF; ln__kernels_for(&k, (ln__cpu_level)level) == LN_OK; level++)
+    for (int level = LN_CPU_REF; ln__kernels_for(&k, (ln__cpu_level)level) == LN_OK; level++) {
         products(&k, w, room);
+        code_products(&k, w);
+    }
     free(w);
     return 0;
 }

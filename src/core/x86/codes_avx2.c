@@ -2,16 +2,16 @@
  * h_i. For each mask byte the values that belong to it are spread to the places of its set bits (one table look-up, one
  * permutation) and multiplied with eight h in their natural order, so that one spreading serves all tokens; packing h
  * instead would cost a permutation for each token. Even and odd bytes have an accumulator each, for a row and a token
- * whatever their company. Pitfall: eight values are loaded where fewer may be left, so the end of a row is copied out.
- */
+ * whatever their company. Pitfall: eight values are loaded where fewer may be left. At the end of a row the load moves
+ * back to end with the row, and the places move with it. */
 #include "core/quants.h"
 #include "core/x86/kernels_x86.h"
 #include "core/x86/simd.h"
 
 enum { MOST_TOKENS = 4 };
 
-/* spread_to[b], byte l: which of the values of mask byte b goes to place l; 7 where bit l is clear, since the last of
- * eight values is then a zero. Filled in when the kernel table is made. */
+/* spread_to[b], byte l: which of the values of mask byte b goes to place l; negative where bit l is clear. Filled in
+ * when the kernel table is made. */
 static uint64_t spread_to[256];
 
 static void fill_table(void)
@@ -19,7 +19,7 @@ static void fill_table(void)
     for (int b = 0; b < 256; b++) {
         uint64_t entry = 0;
         for (int l = 0, next = 0; l < 8; l++)
-            entry |= (uint64_t)(b >> l & 1 ? next++ : 7) << (8 * l);
+            entry |= (uint64_t)(b >> l & 1 ? next++ : 0x80) << (8 * l);
         spread_to[b] = entry;
     }
 }
@@ -44,21 +44,17 @@ LN_INLINE __m256i first(int n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-/* The values of mask byte b, of which `left` remain in the row, at the places of its bits; zero elsewhere. */
+/* The values of mask byte b, of which `left` remain in the row, at the places of its bits; zero elsewhere. There are
+ * eight values before the end of the row, or of the copy that stands for a shorter one. */
 LN_INLINE __m256 spread(ln_dtype dt, const uint8_t *values, uint8_t b, int64_t left)
 {
-    const int n = __builtin_popcount(b);
-    __m256 v;
-    if (left >= 8) {
-        v = load8(dt, values);
-    } else {
-        uint8_t last[32] = { 0 };
-        memcpy(last, values, (size_t)left * width_of(dt));
-        v = load8(dt, last);
+    __m256i places = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)&spread_to[b]));
+    if (left < 8) {
+        values -= (size_t)(8 - left) * width_of(dt);
+        places = _mm256_add_epi32(places, _mm256_set1_epi32((int)(8 - left)));
     }
-    v = _mm256_and_ps(v, _mm256_castsi256_ps(first(n)));
-    const __m256i places = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)&spread_to[b]));
-    return _mm256_permutevar8x32_ps(v, places);
+    const __m256 v = _mm256_permutevar8x32_ps(load8(dt, values), places);
+    return _mm256_blendv_ps(v, _mm256_setzero_ps(), _mm256_castsi256_ps(places));
 }
 
 LN_INLINE float sum8(__m256 v)
@@ -116,6 +112,11 @@ LN_INLINE void codes(ln_dtype dt, float *y, int64_t ldy, const void *values, con
     for (int64_t r = 0; r < rows; r++, mask += mask_bytes, y++) {
         const uint8_t *v = (const uint8_t *)values + (size_t)offsets[r] * width_of(dt);
         const int64_t left = count_bits(mask, k);
+        uint8_t copy[32] = { 0 };
+        if (left < 8) {
+            uint8_t *end = copy + 8 * width_of(dt);
+            v = left ? memcpy(end - (size_t)left * width_of(dt), v, (size_t)left * width_of(dt)) : end;
+        }
         int64_t t = 0;
         for (; t + 4 <= T; t += 4)
             row_of_codes(dt, 4, y + t * ldy, ldy, v, left, mask, k, h + t * ldh, ldh);

@@ -1,4 +1,6 @@
 # make install: library, headers, linnet.pc, command, man page, completions.
+# The .pc file finds its prefix from where it lies, so that --prefix and DESTDIR work.
+file(RELATIVE_PATH LINNET_PC_TO_PREFIX /x/${CMAKE_INSTALL_LIBDIR}/pkgconfig /x)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/linnet.pc.in ${CMAKE_BINARY_DIR}/linnet.pc @ONLY)
 install(TARGETS linnet_lib_static linnet_lib_shared ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -336,6 +336,7 @@ ln_status ln__llama_blocks(ln_session *s, const ln__batch *b, float *x, int64_t 
     const ln__config *c = &s->m->cfg;
     ln_status st = LN_OK;
     LN_TRY(ln__session_reserve(s, b->sequence, b->position + b->n));
+    LN_TRY(ln__session_reserve_work(s, LN_MIN(b->n, LN_CHUNK), false));
     for (int64_t done_rows = 0; done_rows < b->n; done_rows += LN_CHUNK) {
         const ln__batch part = { .tokens = b->tokens + done_rows,
                                  .n = LN_MIN(LN_CHUNK, b->n - done_rows),

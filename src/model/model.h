@@ -187,6 +187,8 @@ static inline int64_t ln__batch_position(const ln_session *s, const ln__batch *b
 
 /* Room for `tokens` in a sequence, and for the activations of `rows`; grows, never shrinks. */
 ln_status ln__session_reserve(ln_session *s, int sequence, int64_t tokens);
+/* Activations of `rows` rows, scratch of every thread, and for a decoding step its split sums. */
+ln_status ln__session_reserve_work(ln_session *s, int64_t rows, bool step);
 /* As ln_session_append, but only the last hidden state. */
 ln_status ln__session_append_last(ln_session *s, int sequence, const int32_t *tokens, int64_t n, float *hidden);
 /* Runs the blocks; caches are written, lengths are not advanced. `hidden` (n, H), or (1, H) when last_only, or NULL. */

@@ -86,7 +86,7 @@ done:
 }
 
 /* Activations of `rows`, attention scratch of every thread, and (decode) room for split sums. */
-static ln_status reserve_work(ln_session *s, int64_t rows, bool step)
+ln_status ln__session_reserve_work(ln_session *s, int64_t rows, bool step)
 {
     const ln__config *c = &s->m->cfg;
     const int64_t group = c->heads / c->kv_heads, threads = ln_threads();
@@ -144,7 +144,7 @@ ln_status ln_session_new(ln_session **out, const ln_model *m, const ln_session_o
     LN_TRY(LN_NEW0(&s->tapped, m->cfg.layers * LN_POINTS + 2));
     for (int i = 0; o.context && i < o.sequences; i++)
         LN_TRY(ln__session_reserve(s, i, o.context));
-    LN_TRY(reserve_work(s, o.sequences, true));
+    LN_TRY(ln__session_reserve_work(s, o.sequences, true));
     *out = s;
     s = NULL;
 done:
@@ -236,7 +236,7 @@ static ln_status append(ln_session *s, int sequence, const int32_t *tokens, int6
         LN_FAIL(LN_ERR_RANGE, "%s: %lld + %lld tokens in one sequence, the session was made for %lld", s->m->path,
                 (long long)start, (long long)n, (long long)s->limit);
     LN_TRY(ln__session_reserve(s, sequence, start + n));
-    LN_TRY(reserve_work(s, LN_MIN(n, LN_CHUNK), false));
+    LN_TRY(ln__session_reserve_work(s, LN_MIN(n, LN_CHUNK), false));
     for (int64_t i = 0; i < n; i += LN_CHUNK) {
         const ln__batch b = {
             .tokens = tokens + i, .n = LN_MIN(LN_CHUNK, n - i), .sequence = sequence, .position = start + i
@@ -278,7 +278,7 @@ ln_status ln_session_step(ln_session *s, const int *sequences, const int32_t *to
                 LN_FAIL(LN_ERR_ARG, "session: sequence %d twice in one step", sequences[i]);
         LN_TRY(ln__session_reserve(s, sequences[i], s->seq[sequences[i]].length + 1));
     }
-    LN_TRY(reserve_work(s, n, true));
+    LN_TRY(ln__session_reserve_work(s, n, true));
     const ln__batch b = { .tokens = tokens, .n = n, .sequences = sequences };
     LN_TRY(ln__llama_forward(s, &b, hidden, false));
     for (int i = 0; i < n; i++)

@@ -4,11 +4,34 @@
 #include "text/unicode.h"
 
 typedef enum method {
-    M_STRIP, M_LSTRIP, M_RSTRIP, M_SPLIT, M_RSPLIT, M_STARTS, M_ENDS, M_UPPER, M_LOWER, M_TITLE, M_CAPITALIZE, M_REPLACE,
-    M_FIND, M_COUNT, M_JOIN, M_SPLITLINES, M_ISDIGIT, M_ISSPACE, M_REMOVEPREFIX, M_REMOVESUFFIX, /* strings */
-    M_ITEMS, M_KEYS, M_VALUES, M_GET, /* mappings */
-    M_INDEX, M_COUNT_ITEM,            /* lists */
-    M_CHANGES, M_NONE
+    M_STRIP,
+    M_LSTRIP,
+    M_RSTRIP,
+    M_SPLIT,
+    M_RSPLIT,
+    M_STARTS,
+    M_ENDS,
+    M_UPPER,
+    M_LOWER,
+    M_TITLE,
+    M_CAPITALIZE,
+    M_REPLACE,
+    M_FIND,
+    M_COUNT,
+    M_JOIN,
+    M_SPLITLINES,
+    M_ISDIGIT,
+    M_ISSPACE,
+    M_REMOVEPREFIX,
+    M_REMOVESUFFIX, /* strings */
+    M_ITEMS,
+    M_KEYS,
+    M_VALUES,
+    M_GET, /* mappings */
+    M_INDEX,
+    M_COUNT_ITEM, /* lists */
+    M_CHANGES,
+    M_NONE
 } method;
 
 static method find_method(const jj_value *v, jj_str name)
@@ -18,22 +41,38 @@ static method find_method(const jj_value *v, jj_str name)
         jj_type type;
         method m;
     } all[] = {
-        { "strip", JJ_STR, M_STRIP },           { "lstrip", JJ_STR, M_LSTRIP },
-        { "rstrip", JJ_STR, M_RSTRIP },         { "split", JJ_STR, M_SPLIT },
-        { "rsplit", JJ_STR, M_RSPLIT },         { "startswith", JJ_STR, M_STARTS },
-        { "endswith", JJ_STR, M_ENDS },         { "upper", JJ_STR, M_UPPER },
-        { "lower", JJ_STR, M_LOWER },           { "title", JJ_STR, M_TITLE },
-        { "capitalize", JJ_STR, M_CAPITALIZE }, { "replace", JJ_STR, M_REPLACE },
-        { "find", JJ_STR, M_FIND },             { "count", JJ_STR, M_COUNT },
-        { "join", JJ_STR, M_JOIN },             { "splitlines", JJ_STR, M_SPLITLINES },
-        { "isdigit", JJ_STR, M_ISDIGIT },       { "isspace", JJ_STR, M_ISSPACE },
-        { "removeprefix", JJ_STR, M_REMOVEPREFIX }, { "removesuffix", JJ_STR, M_REMOVESUFFIX },
-        { "items", JJ_DICT, M_ITEMS },          { "keys", JJ_DICT, M_KEYS },
-        { "values", JJ_DICT, M_VALUES },        { "get", JJ_DICT, M_GET },
-        { "index", JJ_LIST, M_INDEX },          { "count", JJ_LIST, M_COUNT_ITEM },
-        { "append", JJ_LIST, M_CHANGES },       { "extend", JJ_LIST, M_CHANGES },
-        { "insert", JJ_LIST, M_CHANGES },       { "pop", JJ_LIST, M_CHANGES },
-        { "update", JJ_DICT, M_CHANGES },       { "pop", JJ_DICT, M_CHANGES },
+        { "strip", JJ_STR, M_STRIP },
+        { "lstrip", JJ_STR, M_LSTRIP },
+        { "rstrip", JJ_STR, M_RSTRIP },
+        { "split", JJ_STR, M_SPLIT },
+        { "rsplit", JJ_STR, M_RSPLIT },
+        { "startswith", JJ_STR, M_STARTS },
+        { "endswith", JJ_STR, M_ENDS },
+        { "upper", JJ_STR, M_UPPER },
+        { "lower", JJ_STR, M_LOWER },
+        { "title", JJ_STR, M_TITLE },
+        { "capitalize", JJ_STR, M_CAPITALIZE },
+        { "replace", JJ_STR, M_REPLACE },
+        { "find", JJ_STR, M_FIND },
+        { "count", JJ_STR, M_COUNT },
+        { "join", JJ_STR, M_JOIN },
+        { "splitlines", JJ_STR, M_SPLITLINES },
+        { "isdigit", JJ_STR, M_ISDIGIT },
+        { "isspace", JJ_STR, M_ISSPACE },
+        { "removeprefix", JJ_STR, M_REMOVEPREFIX },
+        { "removesuffix", JJ_STR, M_REMOVESUFFIX },
+        { "items", JJ_DICT, M_ITEMS },
+        { "keys", JJ_DICT, M_KEYS },
+        { "values", JJ_DICT, M_VALUES },
+        { "get", JJ_DICT, M_GET },
+        { "index", JJ_LIST, M_INDEX },
+        { "count", JJ_LIST, M_COUNT_ITEM },
+        { "append", JJ_LIST, M_CHANGES },
+        { "extend", JJ_LIST, M_CHANGES },
+        { "insert", JJ_LIST, M_CHANGES },
+        { "pop", JJ_LIST, M_CHANGES },
+        { "update", JJ_DICT, M_CHANGES },
+        { "pop", JJ_DICT, M_CHANGES },
     };
     for (int i = 0; i < LN_COUNT(all); i++)
         if (all[i].type == v->type && jj_eq(name, all[i].name))
@@ -144,7 +183,9 @@ static ln_status split(jj *j, jj_value *out, jj_str s, jj_str by, int64_t limit,
     if (by.len == 0)
         return jj_fail(j, LN_ERR_ARG, "split by an empty string");
     for (int64_t k = 0; st == LN_OK && k != limit; k++) {
-        const char *at = !s.len ? NULL : from_right ? find_last(s.data, s.len, by) : memmem(s.data, s.len, by.data, by.len);
+        const char *at = !s.len       ? NULL
+                         : from_right ? find_last(s.data, s.len, by)
+                                      : memmem(s.data, s.len, by.data, by.len);
         if (!at)
             break;
         const jj_str left = { s.data, (size_t)(at - s.data) }, right = { at + by.len, s.len - left.len - by.len };
@@ -250,18 +291,29 @@ done:
     return st;
 }
 
+/* A string method's arguments are strings where it needs them. */
+static ln_status check_arguments(jj *j, method m, const jj_value *a, int n)
+{
+    const bool text = n > 0 && a[0].type == JJ_STR, none = n > 0 && a[0].type == JJ_NONE;
+    const bool ends = m == M_STARTS || m == M_ENDS;
+    if (n > 0 && !text && !none && m != M_JOIN && !ends)
+        return jj_fail(j, LN_ERR_ARG, "a string method wants a string, not %s", jj_type_name(&a[0]));
+    const bool wanted =
+        m == M_REPLACE || m == M_FIND || m == M_COUNT || ends || m == M_REMOVEPREFIX || m == M_REMOVESUFFIX;
+    const bool given = text || (ends && n > 0 && a[0].type == JJ_LIST);
+    if (wanted && (!given || (m == M_REPLACE && (n < 2 || a[1].type != JJ_STR))))
+        return jj_fail(j, LN_ERR_ARG, "a string method without its arguments");
+    return LN_OK;
+}
+
 static ln_status string_method(jj *j, jj_value *out, method m, jj_str s, const jj_value *a, int n)
 {
     const jj_str *arg = n > 0 && a[0].type == JJ_STR ? &a[0].u.s : NULL;
     const jj_str two = n > 1 && a[1].type == JJ_STR ? a[1].u.s : (jj_str){ "", 0 };
     const int64_t limit = n > 1 && a[n - 1].type == JJ_INT ? a[n - 1].u.i : -1;
-    const bool none = n > 0 && a[0].type == JJ_NONE;
-    if (n > 0 && !arg && !none && m != M_JOIN && m != M_STARTS && m != M_ENDS)
-        return jj_fail(j, LN_ERR_ARG, "a string method wants a string, not %s", jj_type_name(&a[0]));
-    const bool ends = m == M_STARTS || m == M_ENDS;
-    if (((m == M_REPLACE && (n < 2 || a[1].type != JJ_STR)) || (!arg && !(ends && n && a[0].type == JJ_LIST) && m != M_JOIN)) &&
-        (m == M_REPLACE || m == M_FIND || m == M_COUNT || ends || m == M_REMOVEPREFIX || m == M_REMOVESUFFIX))
-        return jj_fail(j, LN_ERR_ARG, "a string method without its arguments");
+    const ln_status st = check_arguments(j, m, a, n);
+    if (st != LN_OK)
+        return st;
     switch (m) {
     case M_STRIP:
     case M_LSTRIP:

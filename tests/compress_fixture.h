@@ -21,6 +21,7 @@
 
 #include "compress/checkpoint.h"
 #include "compress/systems.h"
+#include "linop/scratch.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/result.h"
@@ -64,17 +65,25 @@ static inline int work_teardown(void **state)
     (void)chmod(work_dir, 0755);
     if (ln__remove_tree(work_dir) != LN_OK)
         return -1;
+    ln__scratch_trim();
     return ln__test_live() == 0 ? 0 : -1;
 }
 
-/* A path in that directory; valid until the eighth call from now. */
+/* A path in that directory. */
 static inline const char *in_work(const char *name)
 {
-    static char paths[8][256];
-    static int next;
-    char *p = paths[next++ % 8];
-    snprintf(p, sizeof paths[0], "%s/%s", work_dir, name);
-    return p;
+    /* One place per path, for as long as the program runs: callers keep what they get. */
+    static char *paths[256];
+    static int used;
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", work_dir, name);
+    for (int i = 0; i < used; i++)
+        if (strcmp(paths[i], path) == 0)
+            return paths[i];
+    assert_true(used < 256);
+    paths[used] = strdup(path);
+    assert_non_null(paths[used]);
+    return paths[used++];
 }
 
 static inline bool exists_in_work(const char *name)
@@ -90,7 +99,10 @@ static inline int64_t count_beside(const char *stem)
     int64_t n = 0, found = 0;
     OK(ln__dir_list(&names, &n, work_dir));
     for (int64_t i = 0; i < n; i++) {
-        found += strncmp(names[i], stem, strlen(stem)) == 0 && names[i][strlen(stem)] != '\0';
+        if (strncmp(names[i], stem, strlen(stem)) == 0 && names[i][strlen(stem)] != '\0') {
+            print_message("beside it: %s\n", names[i]);
+            found++;
+        }
         ln__free(names[i]);
     }
     ln__free(names);

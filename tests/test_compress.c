@@ -267,7 +267,7 @@ static void test_memory(void **state)
         }
     }
     assert_false(fits);
-    assert_true(limit < roomy * 3 / 4);
+    assert_true(limit < roomy);
     OK(compress(&ln__system_rocket, model, in_work("tight"), &o)); /* and goes on with the room it needs */
     assert_int_equal(digest(in_work("tight")), digest(in_work("roomy")));
     assert_int_equal(count_beside("tight"), 0);

@@ -250,7 +250,7 @@ static void test_refused_targets(void **state)
     o.remove = 0.99;
     refused(&ln__system_rocket, model, &o, LN_ERR_RANGE, "at most");
     o.budget = LN_BUDGET_UNIFORM;
-    refused(&ln__system_svd, model, &o, LN_ERR_RANGE, "model.layers.0.self_attn.q_proj");
+    refused(&ln__system_svd, model, &o, LN_ERR_RANGE, "model.layers.0.self_attn");
 }
 
 static void test_refused_outputs(void **state)
@@ -272,7 +272,7 @@ static void test_refused_outputs(void **state)
     FAILS(compress(&ln__system_svd, model, in_work("letters"), &o), LN_ERR_EXISTS, "no model directory");
     assert_true(exists_in_work("letters/dear.txt"));
     FAILS(compress(&ln__system_svd, model, "", &o), LN_ERR_ARG, "-o");
-    FAILS(compress(&ln__system_svd, model, in_work("there/is/no/such"), &o), LN_ERR_IO, "there/is/no/such");
+    FAILS(compress(&ln__system_svd, model, in_work("file/below"), &o), LN_ERR_IO, "file/below");
     /* a failed replacement leaves the old output as it was */
     o.remove = 0.99;
     FAILS(compress(&ln__system_svd, model, in_work("small"), &o), LN_ERR_RANGE, "at most");
@@ -302,15 +302,24 @@ static void test_torture(void **state)
     o.calib_tokens = 64;
     ln_threads_set(1);
     OK(compress(&ln__system_rocket, model, in_work("whole"), &o));
+    ln__scratch_trim();
     const int64_t live = ln__test_live();
     int64_t failures = 0;
+    int in_a_row = 0;
     for (int64_t n = 0;; n += 1 + n / 40) {
         ln__test_fail_alloc(n);
         const ln_status st = compress(&ln__system_rocket, model, in_work("out"), &o);
         ln__test_fail_alloc(-1);
+        ln__scratch_trim();
         assert_int_equal(ln__test_live(), live);
-        if (st == LN_OK)
-            break;
+        if (st == LN_OK) { /* a failure may have been lived with (no cache entry, say): a dozen in a row are the end */
+            assert_int_equal(digest(in_work("out")), digest(in_work("whole")));
+            if (++in_a_row == 12)
+                break;
+            OK(ln__remove_tree(in_work("out")));
+            continue;
+        }
+        in_a_row = 0;
         assert_int_equal(st, LN_ERR_NOMEM);
         assert_false(exists_in_work("out"));
         failures++;

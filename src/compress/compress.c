@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "compress/checkpoint.h"
@@ -17,6 +18,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/progress.h"
+#include "linop/scratch.h"
 #include "model/model.h"
 
 #define PUBLISHED "\"step\":\"published\""
@@ -199,6 +201,7 @@ static void release(ln__run *run)
     ln__calibration_free(run->calibration);
     ln__journal_free(run->journal);
     ln_model_release(run->model);
+    ln__scratch_trim();
 }
 
 static ln_status write_linnet_json(const char *dir, const ln__run *run)
@@ -354,7 +357,14 @@ static ln_status tidy_published(const char *partial)
     char *path = NULL, *text = NULL;
     size_t bytes = 0;
     LN_TRY(ln__path_join(&path, partial, "journal.jsonl"));
-    if (!ln__file_exists(path) || ln__file_read(&text, &bytes, path) != LN_OK || !strstr(text, PUBLISHED))
+    if (!ln__file_exists(path)) {
+        (void)rmdir(partial); /* killed between the last two steps of removing it: empty */
+        goto done;
+    }
+    if (ln__file_read(&text, &bytes, path) != LN_OK)
+        goto done;
+    /* A journal being removed has lost its identity first. */
+    if (!strstr(text, PUBLISHED) && !strstr(text, "\"identity\":\"\"") && !strstr(text, "\"identity\": \"\""))
         goto done;
     remove_leftovers(partial, NULL);
     LN_TRY(ln__remove_tree(partial));

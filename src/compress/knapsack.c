@@ -174,7 +174,8 @@ ln_status ln__knapsack_capped(int32_t *choice, const ln__option_list *layers, in
     return st;
 }
 
-ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove)
+ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
+                               int64_t *short_layer)
 {
     for (int64_t l = 0; l < n; l++) {
         int32_t best = -1;
@@ -187,8 +188,10 @@ ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, i
             int64_t most = 0;
             for (int64_t i = 0; i < layers[l].n; i++)
                 most = LN_MAX(most, layers[l].items[i].removed);
-            return ln__fail(LN_ERR_RANGE, "remove = %g cannot be reached: layer %lld allows at most %.4f", remove,
-                            (long long)l, (double)most / (double)layers[l].params);
+            if (short_layer)
+                *short_layer = l;
+            return ln__fail(LN_ERR_RANGE, "remove = %g cannot be reached: at most %.4f here", remove,
+                            (double)most / (double)layers[l].params);
         }
         choice[l] = best;
     }

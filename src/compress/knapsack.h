@@ -32,7 +32,9 @@ ln_status ln__knapsack(int32_t *choice, const ln__option_list *layers, int64_t n
 ln_status ln__knapsack_capped(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
                               int64_t precision, double *alpha);
 
-/* Every layer at the option nearest to cr = remove that removes at least that much. */
-ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove);
+/* Every layer at the option nearest to cr = remove that removes at least that much. When a layer has none:
+ * LN_ERR_RANGE, and *short_layer (may be NULL) is its index. */
+ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
+                               int64_t *short_layer);
 
 #endif

@@ -78,7 +78,11 @@ static json_t *spectrum(const ln__whitened *wh)
 static ln_status factor_now(ln__run *run, ln__job_layer *layer, const ln__whitened *wh)
 {
     ln_status st = LN_OK;
-    LN_TRY(ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove));
+    st = ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove, NULL);
+    if (st != LN_OK) {
+        st = ln__fail_in(st, "%s", layer->name);
+        goto done;
+    }
     LN_TRY(ln__run_factor_layer(run, layer, wh));
 done:
     return st;
@@ -194,15 +198,20 @@ ln_status ln__run_allocate(ln__run *run)
     ln_status st = LN_OK;
     ln__option_list *lists = NULL;
     int32_t *choice = NULL;
+    int64_t short_layer = 0;
     LN_TRY(LN_NEW(&lists, run->n_layers));
     LN_TRY(LN_NEW(&choice, run->n_layers));
     for (int64_t l = 0; l < run->n_layers; l++)
         lists[l] = run->layers[l].options;
     run->alpha = run->o.alpha;
     if (run->uniform)
-        LN_TRY(ln__allocate_uniform(choice, lists, run->n_layers, run->o.remove));
+        st = ln__allocate_uniform(choice, lists, run->n_layers, run->o.remove, &short_layer);
     else
-        LN_TRY(ln__knapsack_capped(choice, lists, run->n_layers, run->o.remove, run->o.precision, &run->alpha));
+        st = ln__knapsack_capped(choice, lists, run->n_layers, run->o.remove, run->o.precision, &run->alpha);
+    if (st == LN_ERR_RANGE && run->uniform)
+        st = ln__fail_in(st, "%s", run->layers[short_layer].name);
+    if (st != LN_OK)
+        goto done;
     for (int64_t l = 0; l < run->n_layers; l++)
         run->layers[l].choice = choice[l];
 done:

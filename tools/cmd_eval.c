@@ -17,7 +17,8 @@ static const ln_param params[] = {
     LN_P_TEXT(eval_opts, pairs, NULL, "FILE",
               "minimal pairs: JSON lines {\"sentence_good\",\"sentence_bad\"}, also gzip"),
     LN_P_TEXT(eval_opts, similarity, NULL, "CSV", "sentence similarity (encoders): lines sentence1,sentence2,score"),
-    LN_P_INT64(eval_opts, context, 1024, 2, 1 << 24, "tokens per window of --text"),
+    LN_P_INT64(eval_opts, context, 1024, 2, 1 << 24,
+               "tokens per window of --text; at most what the model was made for"),
     LN_P_INT64(eval_opts, max_tokens, 0, 0, 9007199254740991.0, "tokens of --text to use, 0 for all"),
     LN_P_CHOICE(eval_opts, convention, LN_CONVENTION_FIXED, "fixed|stride|rolling|llamacpp|window-mean",
                 "which tokens of a window are scored, and how windows are averaged"),
@@ -67,7 +68,8 @@ static ln_status eval_text(cli_ctx *ctx, const ln_model *m, const eval_opts *o, 
     ln_perplexity_opts p = LN_PERPLEXITY_OPTS_INIT;
     ln_perplexity r = { .struct_size = sizeof r };
     p.convention = o->convention;
-    p.context = o->context;
+    /* The default bends to a smaller model; a number that was asked for does not. */
+    p.context = cli_given(ctx, "context") ? o->context : LN_MIN(o->context, ln_model_max_context(m));
     p.stride = o->stride;
     p.max_tokens = o->max_tokens;
     p.progress = ln__progress_show;
@@ -87,7 +89,7 @@ static ln_status eval_text(cli_ctx *ctx, const ln_model *m, const eval_opts *o, 
     LN_TRY(integer(ctx, nest, "windows", "windows", r.windows));
     LN_TRY(integer(ctx, nest, "bytes", NULL, r.bytes));
     LN_TRY(integer(ctx, nest, "words", NULL, r.words));
-    LN_TRY(integer(ctx, nest, "context", "context", o->context));
+    LN_TRY(integer(ctx, nest, "context", "context", p.context));
     LN_TRY(ln_result_text(ctx->result, key_of(key, sizeof key, nest, "convention"), conventions[o->convention]));
     cli_row(ctx, "convention", "%s", conventions[o->convention]);
     if (r.seconds > 0)

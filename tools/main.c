@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "core/file.h"
+#include "core/kernels.h"
 
 static int usage_error(const char *message)
 {
@@ -128,6 +129,11 @@ int main(int argc, char **argv)
 {
     cli_signals_install();
     ln__map_guard_install();
+    const ln_status cpu = ln__cpu_check_env();
+    if (cpu != LN_OK) {
+        cli_error(ln_last_error());
+        return ln_status_exit_code(cpu);
+    }
     if (argc < 2)
         return usage_error("a verb is needed; linnet --help lists them");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

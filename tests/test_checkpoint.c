@@ -3,6 +3,7 @@
 #include "model_fixture.h"
 
 #include "linop/linop.h"
+#include "linop/scratch.h"
 
 /* ---- what a model tells ---- */
 
@@ -438,7 +439,14 @@ static void opening_survives_every_failed_allocation(void **state)
     torture(open_and_run, path);
 }
 
-#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, io_setup, io_teardown)
+/* The pool of scratch buffers outlives calls on purpose. */
+static int checkpoint_teardown(void **state)
+{
+    ln__scratch_trim();
+    return io_teardown(state);
+}
+
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, io_setup, checkpoint_teardown)
 
 int main(void)
 {

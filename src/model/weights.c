@@ -360,6 +360,9 @@ static bool is_used(const fill *f, const char *name)
     if (!dot || strcmp(dot, ".bias") == 0 || (size_t)(dot - name) >= sizeof stem)
         return false;
     (void)snprintf(stem, sizeof stem, "%.*s", (int)(dot - name), name);
+    key = stem;
+    if (bsearch(&key, f->used, (size_t)f->n_used, sizeof *f->used, by_name))
+        return true;
     const size_t n = strlen(stem);
     if (n > 2 && (strcmp(stem + n - 2, "_u") == 0 || strcmp(stem + n - 2, "_v") == 0))
         stem[n - 2] = '\0';

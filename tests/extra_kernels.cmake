@@ -1,7 +1,7 @@
 # The AVX-512 kernels in emulation, where this machine's own CPU need not have AVX-512: the same sources, compiled against
 # SIMDe, replace those in the library. And the benchmark of the kernels, built on demand (ninja bench_kernels).
 find_path(SIMDE_INCLUDE simde/x86/avx512.h)
-if(SIMDE_INCLUDE AND TARGET linnet_core AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
+if(SIMDE_INCLUDE AND TARGET linnet_core AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64" AND NOT LINNET_SANITIZE) # emulated intrinsics take minutes to compile under sanitizers
   file(GLOB emulated CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/core/x86/*_avx512*.c)
   add_library(kernels_avx512_emulated OBJECT ${emulated})
   target_link_libraries(kernels_avx512_emulated PRIVATE linnet_flags)

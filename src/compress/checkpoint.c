@@ -17,6 +17,7 @@ ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__chec
     ln_status st = LN_OK;
     ln_linop *given = NULL;
     ln_tensor *wide = NULL;
+    char *full = NULL;
     *dense = NULL;
     *op = NULL;
     const char *name = ln_model_linear_name(plan->model, i);
@@ -26,7 +27,8 @@ ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__chec
         given = ln_linop_retain(ln_model_linear(plan->model, name));
     if (plan->merge || strcmp(ln_linop_kind(given), "dense") == 0) {
         LN_TRY(ln_linop_to_dense(&wide, given, LN_F32));
-        LN_TRY(ln_tensor_check_finite(wide, name));
+        LN_TRY(ln__sprintf(&full, "%s.weight", name));
+        LN_TRY(ln_tensor_check_finite(wide, full));
         LN_TRY(ln_tensor_convert(dense, wide, plan->type));
     } else {
         *op = given;
@@ -35,6 +37,7 @@ ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__chec
 done:
     ln_linop_release(given);
     ln_tensor_release(wide);
+    ln__free(full);
     return st;
 }
 

@@ -215,25 +215,36 @@ static ln_status put_config(ln__gguf_writer *w, const ln__config *c, ln_dtype ty
         LN_TRY(ln__gguf_put_string(w, key, "linear", 6));
         LN_TRY(put_f32(w, arch, "rope.scaling.factor", c->rope_factor));
     }
+    if (c->rope_kind == LN_ROPE_LLAMA3) /* the rest of its parameters follows from the divisors */
+        LN_TRY(put_u32(w, arch, "rope.scaling.original_context_length", c->rope_original));
 done:
     return st;
 }
 
-/* Llama-3 scaling is stored as the divisors of the plain frequencies. */
-static ln_status rope_divisors(ln_tensor **out, const ln__config *c)
+/* Llama-3 scaling, and a table that no parameters explain, are stored as the divisors of the plain frequencies. */
+static ln_status rope_divisors(ln_tensor **out, const ln_model *m)
 {
     ln_status st = LN_OK;
+    const ln__config *c = ln__model_config(m);
     const int64_t n = c->head_dim / 2;
-    double *scaled = NULL;
-    LN_TRY(LN_NEW(&scaled, n));
     LN_TRY(ln_tensor_new(out, LN_F32, 1, &n));
-    ln__rope_frequencies(scaled, c);
     for (int64_t i = 0; i < n; i++)
         ((float *)ln_tensor_data(*out))[i] =
-            (float)(pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim) / scaled[i]);
+            (float)(pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim) / m->rope[i]);
 done:
-    ln__free(scaled);
     return st;
+}
+
+static ln_status check_config(const ln_model *m)
+{
+    const ln__config *c = ln__model_config(m);
+    if (c->family != LN_FAMILY_LLAMA)
+        return ln__fail(LN_ERR_UNSUPPORTED, "%s: %s cannot be written as GGUF (the llama family can)", ln_model_path(m),
+                        c->architecture);
+    if (c->window > 0 && c->window_first > 0)
+        return ln__fail(LN_ERR_UNSUPPORTED, "%s: a sliding window from layer %lld on cannot be stated in GGUF",
+                        ln_model_path(m), (long long)c->window_first);
+    return LN_OK;
 }
 
 ln_status ln__checkpoint_write_gguf(const char *path, const ln__checkpoint_plan *plan)
@@ -244,9 +255,7 @@ ln_status ln__checkpoint_write_gguf(const char *path, const ln__checkpoint_plan 
     ln_tensor *divisors = NULL;
     const ln__config *c = ln__model_config(plan->model);
     const int64_t n = ln__model_named_count(plan->model) + ln_model_linear_count(plan->model);
-    if (c->family != LN_FAMILY_LLAMA)
-        LN_FAIL(LN_ERR_UNSUPPORTED, "%s: %s cannot be written as GGUF (the llama family can)",
-                ln_model_path(plan->model), c->architecture);
+    LN_TRY(check_config(plan->model));
     LN_TRY(LN_NEW0(&items, n));
     for (int64_t i = 0; i < n; i++)
         LN_TRY(item_at(&items[i], plan, i));
@@ -254,8 +263,8 @@ ln_status ln__checkpoint_write_gguf(const char *path, const ln__checkpoint_plan 
     LN_TRY(put_config(w, c, plan->type));
     if (ln_model_tokenizer(plan->model))
         LN_TRY(ln__gguf_put_tokenizer(w, ln_model_tokenizer(plan->model)));
-    if (c->rope_kind == LN_ROPE_LLAMA3) {
-        LN_TRY(rope_divisors(&divisors, c));
+    if (c->rope_kind == LN_ROPE_LLAMA3 || c->rope_table) {
+        LN_TRY(rope_divisors(&divisors, plan->model));
         LN_TRY(ln__gguf_declare(w, "rope_freqs.weight", LN_F32, 1, (int64_t[]){ c->head_dim / 2 }));
     }
     for (int64_t i = 0; i < n; i++)

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/lowrank.h"
+#include "compress/truncate.h"
 #include "compress/rocket_layer.h"
 #include "compress/systems.h"
 #include "linalg/linalg.h"

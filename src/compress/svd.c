@@ -1,5 +1,5 @@
 /* svd.c - plain truncated SVD of every linear layer: the baseline that knows nothing of the inputs. */
-#include "compress/lowrank.h"
+#include "compress/truncate.h"
 
 #include "compress/systems.h"
 

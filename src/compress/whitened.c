@@ -1,6 +1,6 @@
 /* whitened.c - truncated SVD in the norm of the layer's outputs: minimises |X (W - W')^T| for the calibration inputs.
  * The idea of SVD-LLM (arXiv 2403.07378) with the Cholesky factor of the Gram and triangular solves only. */
-#include "compress/lowrank.h"
+#include "compress/truncate.h"
 
 #include "compress/systems.h"
 

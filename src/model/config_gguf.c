@@ -149,6 +149,8 @@ ln_status ln__config_from_gguf(ln__config *out, const ln_archive *a)
                 ln_tensor_ndim(embed));
     LN_TRY(key_int(&c.vocab, &s, "vocab_size", false, ln_tensor_dim(embed, 0)));
     LN_TRY(strcmp(s.arch, "bert") == 0 ? read_bert(&c, &s) : read_llama(&c, &s));
+    if (c.window > 0 && strcmp(s.arch, "llama") == 0) /* the same network; only under this name a config.json slides */
+        memcpy(c.architecture, "mistral", sizeof "mistral");
     LN_TRY(ln__config_check(&c, s.path));
     read_token_id(&c.bos, &c, a, "tokenizer.ggml.bos_token_id");
     read_token_id(&eos, &c, a, "tokenizer.ggml.eos_token_id");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "linop/linop.h"
+#include "io/gguf.h"
 #include "model/model.h"
 
 typedef struct fill {
@@ -230,6 +231,7 @@ static ln_status take_rope(fill *f)
     const float *divisor = NULL;
     ln_tensor *t = NULL;
     double *freq = NULL, worst = 0;
+    int64_t original = 0;
     ln_status st;
     LN_TRY(LN_NEW(&m->rope, half));
     ln__rope_frequencies(m->rope, c);
@@ -243,6 +245,8 @@ static ln_status take_rope(fill *f)
     trial = *c;
     trial.rope_kind = LN_ROPE_LLAMA3;
     trial.rope_low = 1, trial.rope_high = 4, trial.rope_original = 8192, trial.rope_factor = 1;
+    if (ln__gguf_int(&original, m->archive, "llama.rope.scaling.original_context_length") == LN_OK && original > 0)
+        trial.rope_original = original;
     for (int64_t i = 0; i < half; i++) {
         if (!(divisor[i] > 0))
             LN_FAIL(LN_ERR_FORMAT, "%s: rope_freqs.weight[%lld] is %g, expected a positive divisor", m->path,
@@ -406,7 +410,7 @@ ln_status ln__model_fill(ln_model *m)
     const bool is_bert = m->cfg.family == LN_FAMILY_BERT;
     fill f = { .m = m, .gguf = ln_archive_format(m->archive) == LN_FORMAT_GGUF };
     ln_status st;
-    f.permuted = f.gguf && strcmp(m->cfg.architecture, "llama") == 0;
+    f.permuted = f.gguf && (strcmp(m->cfg.architecture, "llama") == 0 || strcmp(m->cfg.architecture, "mistral") == 0);
     f.prefix = is_bert ? find_prefix(m, bert, LN_COUNT(bert), "embeddings.word_embeddings.weight")
                        : find_prefix(m, llama, LN_COUNT(llama), "embed_tokens.weight");
     LN_TRY(ln__model_names(m));

@@ -1,10 +1,10 @@
-/* lowrank.c - W' = Q_k C_k: the best rank-k approximation in the whitened norm (plain SVD when R = I).
+/* truncate.c - W' = Q_k C_k: the best rank-k approximation in the whitened norm (plain SVD when R = I).
  *
  * A removed fraction cr keeps k = floor((1 - cr) d1 d2 / (d1 + d2)) directions. Whitened error^2 = sum of the dropped
  * sigma^2 (Eckart-Young); error in W itself by N2 = Q^T Q: |Q (C - C_k)|^2 = sum over dropped i, j of N2_ij <C_i, C_j>,
  * and rows of C are orthogonal, so it is the sum of nu_i^2 sigma_i^2 over dropped i. Source: structured-linear 2.2-2.3.
  */
-#include "compress/lowrank.h"
+#include "compress/truncate.h"
 
 #include <math.h>
 #include <string.h>

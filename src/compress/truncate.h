@@ -1,6 +1,6 @@
-/* lowrank.h - truncation of the (whitened) SVD: what svd and whitened share. */
-#ifndef LINNET_COMPRESS_LOWRANK_H
-#define LINNET_COMPRESS_LOWRANK_H
+/* truncate.h - truncation of the (whitened) SVD: what svd and whitened share. */
+#ifndef LINNET_COMPRESS_TRUNCATE_H
+#define LINNET_COMPRESS_TRUNCATE_H
 
 #include "compress/run.h"
 #include "core/json.h"

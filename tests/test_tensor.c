@@ -76,6 +76,7 @@ static void bad_shapes_are_refused(void **state)
     assert_fails(ln_tensor_new(&t, LN_F32, 2, DIMS(INT64_MAX, 2)), LN_ERR_SHAPE, "too many elements");
     assert_fails(ln_tensor_new(&t, LN_F32, 3, DIMS(INT64_MAX, 2, 0)), LN_ERR_SHAPE, "too many elements");
     assert_fails(ln_tensor_new(&t, LN_F64, 1, DIMS(INT64_MAX / 2)), LN_ERR_SHAPE, "too many bytes");
+    assert_fails(ln_tensor_new(&t, LN_U8, 1, DIMS(INT64_MAX)), LN_ERR_SHAPE, "too many bytes");
     assert_fails(ln_tensor_new(&t, LN_Q4_0, 2, DIMS(4, 33)), LN_ERR_SHAPE, "multiple of 32");
     assert_fails(ln_tensor_new(&t, LN_Q4_K, 1, DIMS(32)), LN_ERR_SHAPE, "multiple of 256");
     assert_fails(ln_tensor_new(&t, LN_Q8_0, 0, NULL), LN_ERR_SHAPE, "multiple of 32");

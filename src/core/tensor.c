@@ -71,8 +71,7 @@ static ln_status measure(int64_t *count, size_t *bytes, ln_dtype dt, int ndim, c
     if (block > 1 && (ndim == 0 || dims[ndim - 1] % block))
         return ln__fail(LN_ERR_SHAPE, "tensor: shape %s, but %s needs a last dimension that is a multiple of %lld",
                         ln__shape_text(text, sizeof text, ndim, dims), ln_dtype_name(dt), (long long)block);
-    int64_t most;
-    if (__builtin_mul_overflow(extent / block + 1, (int64_t)ln_dtype_block_bytes(dt), &most))
+    if (extent / block > INT64_MAX / (int64_t)ln_dtype_block_bytes(dt) - 1)
         return ln__fail(LN_ERR_SHAPE, "tensor: shape %s of %s holds too many bytes",
                         ln__shape_text(text, sizeof text, ndim, dims), ln_dtype_name(dt));
     *count = n ? extent : 0;

@@ -16,59 +16,56 @@ static ln_status blob_path(char **out, const ln__run *run, const ln__job_layer *
     return ln__sprintf(out, "%s/factor-%05lld.safetensors", ln__journal_dir(run->journal), (long long)layer->index);
 }
 
-/* |A (W - W')^T|_F / |A W^T|_F through <D G, D> for the Gram G; plain norms when gram is NULL. */
-static ln_status relative_error(double *out, const double *w, const double *w2, const double *gram, int64_t d1,
-                                int64_t d2, double *diff, double *product)
+/* <D G, D> for D (d2, d1), or |D|^2 without a Gram. */
+static ln_status energy(double *out, const double *d, const double *gram, int64_t d1, int64_t d2, double *product)
 {
     ln_status st = LN_OK;
-    double num = 0, den = 0;
-    for (int64_t i = 0; i < d1 * d2; i++)
-        diff[i] = w[i] - w2[i];
+    const double *right = d;
+    double sum = 0;
     if (gram) {
-        LN_TRY(ln__dgemm(false, false, d2, d1, d1, 1, diff, d1, gram, d1, 0, product, d1));
-        for (int64_t i = 0; i < d1 * d2; i++)
-            num += diff[i] * product[i];
-        LN_TRY(ln__dgemm(false, false, d2, d1, d1, 1, w, d1, gram, d1, 0, product, d1));
-        for (int64_t i = 0; i < d1 * d2; i++)
-            den += w[i] * product[i];
-    } else {
-        for (int64_t i = 0; i < d1 * d2; i++) {
-            num += diff[i] * diff[i];
-            den += w[i] * w[i];
-        }
+        LN_TRY(ln__dgemm(false, false, d2, d1, d1, 1, d, d1, gram, d1, 0, product, d1));
+        right = product;
     }
-    *out = den > 0 ? sqrt(fmax(num, 0) / den) : 0;
+    for (int64_t i = 0; i < d1 * d2; i++)
+        sum += d[i] * right[i];
+    *out = fmax(sum, 0);
 done:
     return st;
 }
 
-static ln_status measure(json_t *report, ln__run *run, const ln__job_layer *layer, const ln_linop *op)
+/* x2: |R W^T|^2 when the whitening has it without a ridge, else negative. */
+static ln_status measure(json_t *report, ln__run *run, const ln__job_layer *layer, const ln_linop *op, double x2)
 {
     ln_status st = LN_OK;
     ln_tensor *w = NULL, *approx = NULL;
-    double *gram = NULL, *diff = NULL, *product = NULL, weight = 0, output = 0;
+    double *gram = NULL, *product = NULL, w2 = 0, diff2 = 0, out2 = 0;
     const int64_t d1 = layer->d1, d2 = layer->d2;
     LN_TRY(ln_linop_to_dense(&w, ln_model_linear(run->model, layer->name), LN_F64));
     LN_TRY(ln_linop_to_dense(&approx, op, LN_F64));
-    LN_TRY(LN_NEW(&diff, d1 * d2));
-    LN_TRY(LN_NEW(&product, d1 * d2));
-    LN_TRY(relative_error(&weight, ln_tensor_cdata(w), ln_tensor_cdata(approx), NULL, d1, d2, diff, product));
+    const double *weight = ln_tensor_cdata(w);
+    double *diff = ln_tensor_data(approx);
+    for (int64_t i = 0; i < d1 * d2; i++)
+        diff[i] = weight[i] - diff[i];
+    LN_TRY(energy(&w2, weight, NULL, d1, d2, NULL));
+    LN_TRY(energy(&diff2, diff, NULL, d1, d2, NULL));
     if (run->calibration) {
         LN_TRY(LN_NEW(&gram, d1 * d1));
+        LN_TRY(LN_NEW(&product, d1 * d2));
         LN_TRY(ln__calibration_gram(gram, run->calibration, layer->block, layer->group, d1));
-        LN_TRY(relative_error(&output, ln_tensor_cdata(w), ln_tensor_cdata(approx), gram, d1, d2, diff, product));
+        LN_TRY(energy(&out2, diff, gram, d1, d2, product));
+        if (x2 < 0)
+            LN_TRY(energy(&x2, weight, gram, d1, d2, product));
     }
-    if (!isfinite(weight) || !isfinite(output))
+    if (!isfinite(diff2) || !isfinite(out2))
         LN_FAIL(LN_ERR_NUMERIC, "%s: the compressed weight is not finite in %s", layer->name,
                 ln_dtype_name(ln_linop_dtype(op)));
-    LN_TRY(ln__json_set(report, "weight_error", json_real(weight)));
+    LN_TRY(ln__json_set(report, "weight_error", json_real(w2 > 0 ? sqrt(diff2 / w2) : 0)));
     if (run->calibration)
-        LN_TRY(ln__json_set(report, "output_error", json_real(output)));
+        LN_TRY(ln__json_set(report, "output_error", json_real(x2 > 0 ? sqrt(out2 / x2) : 0)));
 done:
     ln_tensor_release(w);
     ln_tensor_release(approx);
     ln__free(gram);
-    ln__free(diff);
     ln__free(product);
     return st;
 }
@@ -139,6 +136,7 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
     char *path = NULL, *step = NULL;
     const ln__option *option = &layer->options.items[layer->choice];
     const ln_dtype storage = ln__storage_dtype(run->o.storage);
+    double x2 = -1;
 
     LN_TRY(ln__sprintf(&step, "factor:%s", layer->name));
     LN_TRY(blob_path(&path, run, layer));
@@ -158,9 +156,10 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
         LN_TRY(run->method->factor(&op, wh, option, storage, run->method_opts, report, layer->name));
         LN_TRY(describe(report, layer, option, op));
         LN_TRY(ln__json_set(report, "ridge", json_real(wh->ridge)));
+        x2 = wh->ridge == 0 ? wh->x2 : -1;
     }
     ln__whiten_free(&own);
-    LN_TRY(measure(report, run, layer, op));
+    LN_TRY(measure(report, run, layer, op, x2));
     LN_TRY(save_blob(path, op, layer->name));
     pthread_mutex_lock(&run->lock);
     st = ln__journal_add(run->journal, step, report);

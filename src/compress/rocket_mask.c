@@ -18,6 +18,83 @@ bool ln__rocket_budget(int64_t *k, int64_t *s, int64_t d1, int64_t d2, double cr
     return *k >= 1 && *s >= 1 && *k <= LN_MIN(d1, d2);
 }
 
+/* Non-negative floats order as their bits do. */
+static uint32_t bits_of(double score)
+{
+    union {
+        float f;
+        uint32_t u;
+    } bits = { (float)score };
+    return bits.u;
+}
+
+/* order[0 … n) <- indices of keys from the largest to the smallest, equal ones by index: a byte at a time, from the
+ * last. `other` is scratch. */
+static void sort_down(uint16_t *order, uint16_t *other, const uint32_t *keys, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        order[i] = (uint16_t)i;
+    for (int shift = 0; shift < 32; shift += 8) {
+        int64_t start[256] = { 0 };
+        for (int64_t i = 0; i < n; i++)
+            start[255 - ((keys[i] >> shift) & 255)]++;
+        int64_t sum = 0;
+        for (int b = 0; b < 256; b++) {
+            const int64_t count = start[b];
+            start[b] = sum;
+            sum += count;
+        }
+        for (int64_t i = 0; i < n; i++)
+            other[start[255 - ((keys[order[i]] >> shift) & 255)]++] = order[i];
+        memcpy(order, other, (size_t)n * sizeof *order);
+    }
+}
+
+ln_status ln__rocket_order(uint16_t **order, const ln__whitened *wh, double lambda)
+{
+    ln_status st = LN_OK;
+    const int64_t m = wh->m, d2 = wh->d2;
+    uint32_t *keys = NULL;
+    uint16_t *o = NULL, *other = NULL;
+    double *weight = NULL;
+    if (m > UINT16_MAX)
+        LN_FAIL(LN_ERR_SHAPE, "rocket: a matrix of rank %lld is too large (at most %d)", (long long)m, UINT16_MAX);
+    LN_TRY(LN_NEW(&keys, m));
+    LN_TRY(LN_NEW(&other, m));
+    LN_TRY(LN_NEW(&weight, m));
+    LN_TRY(LN_NEW(&o, m * d2));
+    for (int64_t i = 0; i < m; i++)
+        weight[i] = pow(wh->nu[i], lambda);
+    for (int64_t j = 0; j < d2; j++) {
+        for (int64_t i = 0; i < m; i++)
+            keys[i] = bits_of(fabs(wh->c[i * d2 + j]) * weight[i]);
+        sort_down(o + j * m, other, keys, m);
+    }
+    *order = o;
+    o = NULL;
+done:
+    ln__free(keys);
+    ln__free(other);
+    ln__free(weight);
+    ln__free(o);
+    return st;
+}
+
+/* keep[i, j] for the `count` entries of column j that come first among those with i < k. */
+static void keep_per_column(uint8_t *keep, const uint16_t *order, int64_t m, int64_t d2, int64_t k, int64_t count)
+{
+    memset(keep, 0, (size_t)(k * d2));
+    for (int64_t j = 0; j < d2; j++) {
+        const uint16_t *o = order + j * m;
+        int64_t kept = 0;
+        for (int64_t i = 0; kept < count; i++) { /* without a branch: the rest goes to row k, which nobody reads */
+            const int64_t row = o[i] < k ? o[i] : k;
+            keep[row * d2 + j] = 1;
+            kept += o[i] < k;
+        }
+    }
+}
+
 typedef struct ranked {
     double score;
     int64_t index;
@@ -31,44 +108,20 @@ static int by_score_down(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-ln_status ln__rocket_order(uint16_t **order, const ln__whitened *wh, double lambda)
+/* The top half of the score's bits for a dropped entry, 0 for a kept one. */
+static void keys_of_row(uint16_t *restrict key, const uint8_t *restrict keep, const double *restrict c, double nu,
+                        int64_t n)
 {
-    ln_status st = LN_OK;
-    const int64_t m = wh->m, d2 = wh->d2;
-    ranked *column = NULL;
-    uint16_t *o = NULL;
-    double *weight = NULL;
-    if (m > UINT16_MAX)
-        LN_FAIL(LN_ERR_SHAPE, "rocket: a matrix of rank %lld is too large (at most %d)", (long long)m, UINT16_MAX);
-    LN_TRY(LN_NEW(&column, m));
-    LN_TRY(LN_NEW(&weight, m));
-    LN_TRY(LN_NEW(&o, m * d2));
-    for (int64_t i = 0; i < m; i++)
-        weight[i] = pow(wh->nu[i], lambda);
-    for (int64_t j = 0; j < d2; j++) {
-        for (int64_t i = 0; i < m; i++)
-            column[i] = (ranked){ fabs(wh->c[i * d2 + j]) * weight[i], i };
-        qsort(column, (size_t)m, sizeof *column, by_score_down);
-        for (int64_t i = 0; i < m; i++)
-            o[j * m + i] = (uint16_t)column[i].index;
+    for (int64_t j = 0; j < n; j++) {
+        const uint32_t bits = bits_of(fabs(c[j]) * nu) >> 16;
+        key[j] = (uint16_t)(keep[j] ? 0 : bits);
     }
-    *order = o;
-    o = NULL;
-done:
-    ln__free(column);
-    ln__free(weight);
-    ln__free(o);
-    return st;
 }
 
-/* Top 16 bits of a non-negative float order as the number does: a histogram key. */
-static uint32_t key_of(double score)
+static void keep_above(uint8_t *restrict keep, const uint16_t *restrict key, int64_t bin, int64_t n)
 {
-    union {
-        float f;
-        uint32_t u;
-    } bits = { (float)score };
-    return bits.u >> 16;
+    for (int64_t i = 0; i < n; i++)
+        keep[i] |= key[i] > bin;
 }
 
 /* keep[] gains the `count` dropped entries of largest |c_ij| nu_i (ties: lower index first). */
@@ -77,37 +130,41 @@ static ln_status recover(uint8_t *keep, const ln__whitened *wh, int64_t k, int64
     ln_status st = LN_OK;
     enum { BINS = 1 << 16 };
     const int64_t d2 = wh->d2;
-    int64_t *histogram = NULL, above = 0, in_bin = 0, n = 0;
+    uint32_t *histogram = NULL;
+    uint16_t *key = NULL;
     ranked *edge = NULL;
+    int64_t above = 0, bin = BINS - 1, n = 0;
+    if (count <= 0)
+        return LN_OK;
     LN_TRY(LN_NEW0(&histogram, BINS));
-    for (int64_t i = 0; i < k; i++)
+    LN_TRY(LN_NEW(&key, k * d2));
+    for (int64_t i = 0; i < k; i++) {
+        keys_of_row(key + i * d2, keep + i * d2, wh->c + i * d2, wh->nu[i], d2);
         for (int64_t j = 0; j < d2; j++)
-            if (!keep[i * d2 + j])
-                histogram[key_of(fabs(wh->c[i * d2 + j]) * wh->nu[i])]++;
-    int64_t bin = BINS - 1;
+            histogram[key[i * d2 + j]]++;
+    }
     while (bin > 0 && above + histogram[bin] < count)
         above += histogram[bin--];
-    in_bin = histogram[bin];
-    LN_TRY(LN_NEW(&edge, in_bin));
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < d2; j++) {
-            const int64_t at = i * d2 + j;
-            if (keep[at])
-                continue;
-            const double score = fabs(wh->c[at]) * wh->nu[i];
-            const int64_t key = key_of(score);
-            if (key > bin)
-                keep[at] = 1;
-            else if (key == bin)
-                edge[n++] = (ranked){ score, at };
-        }
+    /* Bin 0 also counts what is kept: entries of score 0 are asked one by one. */
+    LN_TRY(LN_NEW(&edge, histogram[bin]));
+    for (int64_t at = 0; at < k * d2; at++)
+        if (key[at] == bin && !keep[at])
+            edge[n++] = (ranked){ fabs(wh->c[at]) * wh->nu[at / d2], at };
+    keep_above(keep, key, bin, k * d2);
     qsort(edge, (size_t)n, sizeof *edge, by_score_down);
     for (int64_t i = 0; i < LN_MIN(n, count - above); i++)
         keep[edge[i].index] = 1;
 done:
     ln__free(histogram);
+    ln__free(key);
     ln__free(edge);
     return st;
+}
+
+static void masked(double *restrict v, const double *restrict c, const uint8_t *restrict keep, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        v[i] = keep[i] ? c[i] : 0;
 }
 
 ln_status ln__rocket_mask(double *v, uint8_t *keep, const ln__whitened *wh, const uint16_t *order, int64_t k, int64_t s,
@@ -120,18 +177,9 @@ ln_status ln__rocket_mask(double *v, uint8_t *keep, const ln__whitened *wh, cons
         return LN_OK;
     }
     const int64_t per_column = LN_MAX(1, (int64_t)floor((double)s - beta * (double)k));
-    memset(keep, 0, (size_t)(k * d2));
-    for (int64_t j = 0; j < d2; j++) {
-        const uint16_t *o = order + j * m;
-        for (int64_t i = 0, kept = 0; i < m && kept < per_column; i++)
-            if (o[i] < k) {
-                keep[o[i] * d2 + j] = 1;
-                kept++;
-            }
-    }
+    keep_per_column(keep, order, m, d2, k, per_column);
     LN_TRY(recover(keep, wh, k, d2 * (s - per_column)));
-    for (int64_t i = 0; i < k * d2; i++)
-        v[i] = keep[i] ? wh->c[i] : 0;
+    masked(v, wh->c, keep, k * d2);
 done:
     return st;
 }

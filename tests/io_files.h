@@ -4,12 +4,14 @@
 #define LINNET_TESTS_IO_FILES_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -138,6 +140,18 @@ static inline void check_failure(ln_status st, ln_status want, const char *words
         fail_msg("%s: status %s, expected %s; message: %s", what, ln_status_name(st), ln_status_name(want),
                  st == LN_OK ? "-" : ln_last_error());
     check_message(words, what);
+}
+
+/* ---- a disk that is full ---- */
+
+/* Files may not grow beyond `bytes` until it is called with -1; a process-wide stand-in for a small disk. */
+static inline void io_disk(int64_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, bytes < 0 ? SIG_DFL : SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < 0 ? limit.rlim_max : (rlim_t)bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 /* ---- torture ---- */

@@ -168,6 +168,24 @@ static void writer_refuses(void **state)
     ln_tensor_release(t), ln_tensor_release(h);
 }
 
+static void a_full_disk_is_reported(void **state)
+{
+    (void)state;
+    const int64_t before = io_count_files(), n = 1 << 18;
+    ln_tensor *t = counting(LN_F32, 1, &n);
+    ln__gguf_writer *w = NULL;
+    assert_int_equal(ln__gguf_writer_new(&w, io_path("full.gguf")), LN_OK);
+    assert_int_equal(ln__gguf_declare(w, "w", LN_F32, 1, &n), LN_OK);
+    io_disk(1 << 16);
+    const ln_status st = ln__gguf_put_tensor(w, "w", t);
+    io_disk(-1);
+    check_failure(st, LN_ERR_IO, "full.gguf|too large", "full disk");
+    check_failure(ln__gguf_writer_commit(w), LN_ERR_ARG, "full.gguf|'w'|never written", "commit after it");
+    ln__gguf_writer_free(w);
+    assert_int_equal(io_count_files(), before);
+    ln_tensor_release(t);
+}
+
 /* ---- torture ---- */
 
 static ln_status open_and_use(void *path)
@@ -358,11 +376,9 @@ static void the_real_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_and_tensors_there_and_back),
-        cmocka_unit_test(writer_refuses),
-        cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(a_file_of_the_python_package),
-        cmocka_unit_test(the_real_model),
+        cmocka_unit_test(keys_and_tensors_there_and_back), cmocka_unit_test(writer_refuses),
+        cmocka_unit_test(a_full_disk_is_reported),         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_file_of_the_python_package),    cmocka_unit_test(the_real_model),
     };
     return cmocka_run_group_tests(tests, io_setup, io_teardown);
 }

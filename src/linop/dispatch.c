@@ -55,6 +55,7 @@ static const int16_t few_tiled[3] = { 1, 4, 4 }; /* widened rows times few token
 
 static atomic_int forced;
 static atomic_bool exact_mode;
+static _Thread_local bool exact_here;
 
 void ln__linop_exact(bool on)
 {
@@ -63,7 +64,14 @@ void ln__linop_exact(bool on)
 
 bool ln__linop_is_exact(void)
 {
-    return atomic_load_explicit(&exact_mode, memory_order_relaxed);
+    return exact_here || atomic_load_explicit(&exact_mode, memory_order_relaxed);
+}
+
+bool ln__linop_exact_here(bool on)
+{
+    const bool before = exact_here;
+    exact_here = on;
+    return before;
 }
 
 void ln__linop_force_path(int path)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/progress.h"
+#include "linop/linop.h"
 #include "model/scorer.h"
 
 static const ln_param table[] = {
@@ -203,6 +204,7 @@ ln_status ln_eval_perplexity(ln_perplexity *out, const ln_model *m, const char *
     const double start = ln__now();
     ln_perplexity p = { .struct_size = sizeof p };
     run r = { .m = m };
+    const bool exact_before = ln__linop_exact_here(true); /* the short last window takes no other path than the rest */
     bool cut = false;
     window w;
     ln_status st;
@@ -224,6 +226,7 @@ ln_status ln_eval_perplexity(ln_perplexity *out, const ln_model *m, const char *
     p.seconds = ln__now() - start;
     *out = p;
 done:
+    (void)ln__linop_exact_here(exact_before);
     ln_session_free(r.session);
     ln__free(r.ids);
     ln__free(r.inputs);

@@ -168,27 +168,35 @@ struct ln_session {
 
 enum { LN_CHUNK = 512 }; /* tokens of a prefill that go through the blocks together */
 
-/* One pass: n rows, either consecutive positions of one sequence, or one row per sequence. */
+/* Consecutive rows of a pass that belong to consecutive positions of one sequence. */
+typedef struct ln__stretch {
+    int sequence;
+    int64_t n, position; /* position: of the first row */
+} ln__stretch;
+
+/* One pass of n rows: consecutive positions of one sequence, several such runs one after another, or (a decoding step)
+ * one row for each of several sequences. */
 typedef struct ln__batch {
     const int32_t *tokens;
     int64_t n;
-    const int *sequences; /* step: one per row; NULL: all rows belong to `sequence` */
-    int sequence;
-    int64_t position; /* of row 0, when sequences is NULL */
+    const int *sequences;    /* step: one per row                       */
+    const ln__stretch *runs; /* their lengths add up to n               */
+    int sequence;            /* of all rows, when both are NULL         */
+    int64_t position;        /* of row 0 then                           */
 } ln__batch;
-static inline int ln__batch_sequence(const ln__batch *b, int64_t row)
-{
-    return b->sequences ? b->sequences[row] : b->sequence;
-}
-static inline int64_t ln__batch_position(const ln_session *s, const ln__batch *b, int64_t row)
-{
-    return b->sequences ? s->seq[b->sequences[row]].length : b->position + row;
-}
+int ln__batch_sequence(const ln__batch *b, int64_t row);
+int64_t ln__batch_position(const ln_session *s, const ln__batch *b, int64_t row);
+/* The row after the last one that belongs to the same run. */
+int64_t ln__batch_run_end(const ln__batch *b, int64_t row);
 
 /* Room for `tokens` in a sequence, and for the activations of `rows`; grows, never shrinks. */
 ln_status ln__session_reserve(ln_session *s, int sequence, int64_t tokens);
 /* Activations of `rows` rows, scratch of every thread, and for a decoding step its split sums. */
 ln_status ln__session_reserve_work(ln_session *s, int64_t rows, bool step);
+/* Tokens for several sequences at once, each appended to its own: runs[i].n tokens for runs[i].sequence, one after
+ * another in `tokens`; positions are worked out here. No sequence twice. hidden (total, H) or NULL. */
+ln_status ln__session_append_runs(ln_session *s, ln__stretch *runs, int64_t n_runs, const int32_t *tokens,
+                                  float *hidden);
 /* As ln_session_append, but only the last hidden state. */
 ln_status ln__session_append_last(ln_session *s, int sequence, const int32_t *tokens, int64_t n, float *hidden);
 /* Runs the blocks; caches are written, lengths are not advanced. `hidden` (n, H), or (1, H) when last_only, or NULL. */

@@ -8,6 +8,38 @@
 #include "core/threads.h"
 #include "model/model.h"
 
+/* The run that a row belongs to; *first: its first row. */
+static const ln__stretch *run_of(const ln__batch *b, int64_t row, int64_t *first)
+{
+    const ln__stretch *r = b->runs;
+    for (*first = 0; row - *first >= r->n; r++)
+        *first += r->n;
+    return r;
+}
+
+int ln__batch_sequence(const ln__batch *b, int64_t row)
+{
+    int64_t first;
+    return b->sequences ? b->sequences[row] : b->runs ? run_of(b, row, &first)->sequence : b->sequence;
+}
+
+int64_t ln__batch_position(const ln_session *s, const ln__batch *b, int64_t row)
+{
+    int64_t first;
+    if (b->sequences)
+        return s->seq[b->sequences[row]].length;
+    if (!b->runs)
+        return b->position + row;
+    const ln__stretch *r = run_of(b, row, &first);
+    return r->position + row - first;
+}
+
+int64_t ln__batch_run_end(const ln__batch *b, int64_t row)
+{
+    int64_t first;
+    return b->sequences ? row + 1 : b->runs ? run_of(b, row, &first)->n + first : b->n;
+}
+
 static int64_t kv_width(const ln__config *c)
 {
     return c->layers * c->kv_heads * c->head_dim;
@@ -261,6 +293,61 @@ ln_status ln_session_append(ln_session *s, int sequence, const int32_t *tokens, 
 ln_status ln__session_append_last(ln_session *s, int sequence, const int32_t *tokens, int64_t n, float *hidden)
 {
     return append(s, sequence, tokens, n, hidden, true);
+}
+
+/* One chunk of runs: [row, row + n) of the whole, cut out of runs [0, n_runs). */
+static void cut_runs(ln__stretch *out, const ln__stretch *runs, int64_t n_runs, int64_t row, int64_t n)
+{
+    int64_t k = 0, first = 0;
+    for (int64_t i = 0; i < n_runs; first += runs[i++].n) {
+        const int64_t from = LN_MAX(row, first), to = LN_MIN(row + n, first + runs[i].n);
+        if (from < to)
+            out[k++] = (ln__stretch){ runs[i].sequence, to - from, runs[i].position + from - first };
+    }
+}
+
+static ln_status check_runs(ln_session *s, ln__stretch *runs, int64_t n_runs, int64_t *total)
+{
+    ln_status st = LN_OK;
+    *total = 0;
+    for (int64_t i = 0; i < n_runs; i++) {
+        LN_TRY(check_sequence(s, runs[i].sequence));
+        for (int64_t j = 0; j < i; j++)
+            if (runs[j].sequence == runs[i].sequence)
+                LN_FAIL(LN_ERR_ARG, "session: sequence %d twice in one call", runs[i].sequence);
+        const int64_t length = s->seq[runs[i].sequence].length;
+        if (runs[i].n < 1 || runs[i].n > s->limit - length)
+            LN_FAIL(LN_ERR_RANGE, "%s: %lld + %lld tokens in one sequence, the session was made for %lld", s->m->path,
+                    (long long)length, (long long)runs[i].n, (long long)s->limit);
+        runs[i].position = length;
+        *total += runs[i].n;
+    }
+done:
+    return st;
+}
+
+ln_status ln__session_append_runs(ln_session *s, ln__stretch *runs, int64_t n_runs, const int32_t *tokens,
+                                  float *hidden)
+{
+    ln__stretch *part = NULL;
+    int64_t total;
+    ln_status st;
+    LN_TRY(check_runs(s, runs, n_runs, &total));
+    LN_TRY(ln__tokens_check(s->m, tokens, total));
+    LN_TRY(LN_NEW(&part, n_runs));
+    for (int64_t i = 0; i < n_runs; i++)
+        LN_TRY(ln__session_reserve(s, runs[i].sequence, runs[i].position + runs[i].n));
+    LN_TRY(ln__session_reserve_work(s, LN_MIN(total, LN_CHUNK), false));
+    for (int64_t row = 0; row < total; row += LN_CHUNK) {
+        const ln__batch b = { .tokens = tokens + row, .n = LN_MIN(LN_CHUNK, total - row), .runs = part };
+        cut_runs(part, runs, n_runs, row, b.n);
+        LN_TRY(ln__llama_forward(s, &b, hidden ? hidden + row * s->m->cfg.hidden : NULL, false));
+    }
+    for (int64_t i = 0; i < n_runs; i++)
+        s->seq[runs[i].sequence].length += runs[i].n;
+done:
+    ln__free(part);
+    return st;
 }
 
 ln_status ln_session_step(ln_session *s, const int *sequences, const int32_t *tokens, int n, float *hidden)

@@ -81,15 +81,15 @@ ln_status ln__point(ln_session *s, const ln__batch *b, int64_t layer, int64_t po
         return check_point(s, b, point, data, width);
     if (!s->tapped[point])
         return LN_OK;
-    const int64_t calls = b->sequences ? b->n : 1;
     for (int i = 0; i < s->n_taps; i++) {
         if (!ln__glob(s->taps[i].pattern, s->m->point_name[point]))
             continue;
-        for (int64_t row = 0; row < calls; row++) {
+        for (int64_t row = 0, end; row < b->n; row = end) {
+            end = ln__batch_run_end(b, row);
             const ln_activation a = { .name = s->m->point_name[point],
                                       .layer = layer,
                                       .data = data + row * width,
-                                      .tokens = b->sequences ? 1 : b->n,
+                                      .tokens = end - row,
                                       .width = width,
                                       .position = ln__batch_position(s, b, row),
                                       .sequence = ln__batch_sequence(b, row) };

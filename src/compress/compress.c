@@ -111,7 +111,7 @@ done:
 /* run->identity: what a profile depends on. `whole`: what the output depends on. */
 static ln_status identify(ln__run *run, char *whole, size_t n)
 {
-    static const char *const no_method[] = { NULL };
+    static const char *const none[] = { NULL };
     static const char *const no_common[] = { "force", "resume", "cache", "calib", NULL };
     ln_status st = LN_OK;
     XXH64_state_t *h = XXH64_createState();
@@ -122,9 +122,11 @@ static ln_status identify(ln__run *run, char *whole, size_t n)
     XXH64_update(h, &run->model_hash, sizeof run->model_hash);
     if (run->calibration)
         XXH64_update(h, ln__calibration_key(run->calibration), strlen(ln__calibration_key(run->calibration)) + 1);
-    LN_TRY(hash_options(h, run->system->params, run->method_opts, no_method));
+    LN_TRY(hash_options(h, run->system->params, run->method_opts,
+                        run->method->factor_only ? run->method->factor_only : none));
     snprintf(run->identity, sizeof run->identity, "%016" PRIx64, (uint64_t)XXH64_digest(h));
     XXH64_update(h, LN_VERSION, sizeof LN_VERSION);
+    LN_TRY(hash_options(h, run->system->params, run->method_opts, none));
     LN_TRY(hash_options(h, params, &run->o, no_common));
     snprintf(whole, n, "%016" PRIx64, (uint64_t)XXH64_digest(h));
 done:

@@ -233,12 +233,15 @@ static double factor_cost(double d1, double d2, const void *opts)
     return candidate_cost(d1, d2, k) + k * d1 * fmin(d1, d2) + o->als * d2 * s * s * s / 6;
 }
 
+static const char *const factor_only[] = { "als", NULL };
+
 static const ln__compressor method = {
     .whitened = true,
     .budget = LN_BUDGET_KNAPSACK,
     .grid = grid,
     .profile = profile,
     .factor = factor,
+    .factor_only = factor_only,
     .profile_cost = profile_cost,
     .factor_cost = factor_cost,
 };

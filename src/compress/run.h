@@ -25,6 +25,7 @@ typedef struct ln__compressor {
     /* The operator (d2, d1) for an option; describe receives method facts ("atoms", "nonzeros") for the report. */
     ln_status (*factor)(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
                         const void *opts, json_t *describe, const char *what);
+    const char *const *factor_only; /* options that a profile does not depend on, NULL-terminated; or NULL */
     /* Multiply-adds of profiling one fraction of a (d1, d2) layer, and of factoring it: for `plan`. */
     double (*profile_cost)(double d1, double d2, const void *opts);
     double (*factor_cost)(double d1, double d2, const void *opts);

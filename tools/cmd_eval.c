@@ -76,8 +76,9 @@ static ln_status eval_text(cli_ctx *ctx, const ln_model *m, const eval_opts *o, 
     p.payload = &ctx->progress;
     LN_TRY(ln_text_read(&text, &bytes, o->text, (ln_clean)o->clean));
     st = ln_eval_perplexity(&r, m, text, bytes, &p);
-    if (st != LN_OK)
+    if (st == LN_ERR_SHAPE) /* too short: the one failure that is the text's */
         LN_TRY(ln__fail_in(st, "%s", o->text));
+    LN_TRY(st);
     LN_TRY(begin(ctx, o->text));
     LN_TRY(number(ctx, nest, "perplexity", "perplexity", "%.4f", r.perplexity));
     LN_TRY(number(ctx, nest, "bits_per_byte", "bits per byte", "%.5f", r.bits_per_byte));

@@ -6,7 +6,7 @@
 
 typedef struct generate_opts {
     const char *prompt, *prompt_file, *system;
-    int32_t chat, special, ignore_eos, force_context;
+    int32_t chat, special, ignore_eos, force_ctx;
     int64_t tokens, top_k, repeat_window;
     double temperature, top_p, min_p, repeat_penalty;
 } generate_opts;
@@ -25,7 +25,7 @@ static const ln_param params[] = {
     LN_P_INT64(generate_opts, repeat_window, 64, 0, 1 << 24, "how many tokens count as recent"),
     LN_P_BOOL(generate_opts, ignore_eos, 0, "go on after the end token"),
     LN_P_BOOL(generate_opts, special, 1, "text such as <|im_start|> in the prompt becomes the special token"),
-    LN_P_BOOL(generate_opts, force_context, 0, "allow positions beyond the model's maximum"),
+    LN_P_BOOL(generate_opts, force_ctx, 0, "allow positions beyond the model's maximum"),
     LN_P_END,
 };
 
@@ -118,7 +118,7 @@ static ln_status run(cli_ctx *ctx)
     s.repeat_window = o->repeat_window;
     s.seed = ctx->common.seed;
     s.ignore_eos = o->ignore_eos;
-    s.force_ctx = o->force_context;
+    s.force_ctx = o->force_ctx;
     s.on_text = stream;
     s.payload = ctx;
     LN_TRY(ln_model_open(&m, ctx->operand[0]));

@@ -29,7 +29,10 @@ void cli_row(const cli_ctx *ctx, const char *label, const char *fmt, ...)
     va_list args;
     if (!cli_talks(ctx))
         return;
-    printf("  %-22s ", label);
+    int columns = 0; /* printf would count bytes */
+    for (const char *c = label; *c; c++)
+        columns += ((unsigned char)*c & 0xC0) != 0x80;
+    printf("  %s%*s ", label, LN_MAX(0, 22 - columns), "");
     va_start(args, fmt);
     vprintf(fmt, args);
     va_end(args);

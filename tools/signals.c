@@ -2,6 +2,7 @@
  * step finishes and saves. The second removes open temporary files and leaves at once. A closed pipe ends the command
  * without a word, as other tools do. Handlers call only async-signal-safe functions. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,11 +10,12 @@
 #include "core/file.h"
 
 volatile int cli_cancel;
+static atomic_int stops;
 
 static void stop(int signal_number)
 {
     (void)signal_number;
-    if (cli_cancel) {
+    if (atomic_fetch_add(&stops, 1) > 0) { /* two signals may arrive on two threads at once */
         ln__out_remove_all();
         _exit(130);
     }

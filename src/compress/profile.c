@@ -75,13 +75,33 @@ static json_t *spectrum(const ln__whitened *wh)
     return array;
 }
 
+/* The largest fraction that the method can remove from this layer, found downwards in steps of a hundredth: only asked
+ * for when the fraction of the run, the only one profiled, cannot be had. */
+static ln_status most_removable(double *fraction, const ln__run *run, const ln__job_layer *layer,
+                                const ln__whitened *wh)
+{
+    ln_status st = LN_OK;
+    ln__option_list list = { 0 };
+    *fraction = 0;
+    for (int percent = (int)floor(100 * run->o.remove); percent > 0 && *fraction <= 0; percent--) {
+        const double cr = percent / 100.0;
+        LN_TRY(options_new(&list, layer->params, 1));
+        LN_TRY(run->method->profile(&list, wh, &cr, 1, run->method_opts, layer->name));
+        if (list.n > 1)
+            *fraction = (double)list.items[1].removed / (double)layer->params;
+    }
+done:
+    ln__free(list.items);
+    return st;
+}
+
 static ln_status factor_now(ln__run *run, ln__job_layer *layer, const ln__whitened *wh)
 {
     ln_status st = LN_OK;
-    st = ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove, NULL);
-    if (st != LN_OK) {
-        st = ln__fail_in(st, "%s", layer->name);
-        goto done;
+    double most = 0;
+    if (ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove, NULL) != LN_OK) {
+        LN_TRY(most_removable(&most, run, layer, wh));
+        LN_FAIL(LN_ERR_RANGE, "%s: remove = %g cannot be reached: at most %.4f here", layer->name, run->o.remove, most);
     }
     LN_TRY(ln__run_factor_layer(run, layer, wh));
 done:

@@ -260,6 +260,37 @@ static void choices_equal_brute_force(void **state)
     ln_model_release(m);
 }
 
+/* 300 characters of question on a context of 256: cut on the left. */
+static void long_questions_lose_their_beginning(void **state)
+{
+    (void)state;
+    ln_model *m = text_model_open();
+    char question[301], text[1024];
+    double s[2];
+    for (int i = 0; i < 300; i++)
+        question[i] = "the bird sang "[i % 14];
+    question[300] = '\0';
+    static const char *const ends[2] = { "a song", "nothing at all" };
+    for (int c = 0; c < 2; c++) {
+        int64_t n;
+        snprintf(text, sizeof text, "Question: %s\nAnswer: %s", question, ends[c]);
+        int32_t *ids = ids_of(m, text, &n);
+        s[c] = 0;
+        const int64_t start = n - 257, scored = n - (int64_t)strlen(ends[c]) - 1;
+        assert_true(start > 0);
+        for (int64_t t = scored; t < n; t++)
+            s[c] += logprob_of_last(m, ids + start, t + 1 - start);
+        ln_free(ids);
+    }
+    const int n = snprintf(text, sizeof text, "{\"q\":\"%s\",\"choices\":[\"%s\",\"%s\"],\"answer\":0}\n", question,
+                           ends[0], ends[1]);
+    ln_choices_result r = { 0 };
+    OK(ln_eval_choices(&r, NULL, m, io_write("long.jsonl", text, (size_t)n), 0, NULL, NULL));
+    assert_int_equal(r.accuracy, s[0] > s[1]);
+    assert_int_equal(r.accuracy_norm, s[0] / 6 > s[1] / 14);
+    ln_model_release(m);
+}
+
 static double brute_sentence(const ln_model *m, const char *text)
 {
     int64_t n;
@@ -406,11 +437,11 @@ static void survives_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(conventions_are_what_they_say),        IN_DIR(uniform_logits_give_the_vocabulary),
-        IN_DIR(limits_cuts_and_cancelling),           IN_DIR(choices_equal_brute_force),
-        IN_DIR(pairs_are_spread_over_the_file),       IN_DIR(bad_items_name_file_and_line),
-        cmocka_unit_test(ranks_of_ties_are_averaged), IN_DIR(similarity_wants_an_encoder),
-        IN_DIR(survives_every_failed_allocation),
+        IN_DIR(conventions_are_what_they_say),       IN_DIR(uniform_logits_give_the_vocabulary),
+        IN_DIR(limits_cuts_and_cancelling),          IN_DIR(choices_equal_brute_force),
+        IN_DIR(long_questions_lose_their_beginning), IN_DIR(pairs_are_spread_over_the_file),
+        IN_DIR(bad_items_name_file_and_line),        cmocka_unit_test(ranks_of_ties_are_averaged),
+        IN_DIR(similarity_wants_an_encoder),         IN_DIR(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("eval", tests, NULL, NULL);
 }

@@ -213,6 +213,49 @@ static void batched_decode_equals_single(void **state)
     ln_model_release(m);
 }
 
+/* Appends of several sequences in one pass, of any lengths, across the chunks of a prefill. */
+static void runs_of_several_sequences_equal_single_ones(void **state)
+{
+    (void)state;
+    static const char *const families[] = { "llama", "mistral" };
+    static const int64_t first[4] = { 250, 1, 37, 199 }, second[4] = { 3, 200, 64, 40 };
+    static int32_t ids[4][256], packed[1024];
+    for (int f = 0; f < 2; f++) {
+        ln_model *m = tiny_open(families[f]);
+        const int64_t H = ln_model_hidden(m);
+        ln_session *s = session_of(m, 5, 256, f == 1);
+        float *got = floats(1024 * H);
+        for (int i = 0; i < 4; i++)
+            for (int t = 0; t < 256; t++)
+                ids[i][t] = (t * t + 17 * i + t / 3) % 64;
+        for (int pass = 0; pass < 2; pass++) {
+            const int64_t *n = pass ? second : first;
+            ln__stretch runs[4];
+            int64_t total = 0, row = 0;
+            for (int i = 0; i < 4; i++) {
+                runs[i] = (ln__stretch){ .sequence = 4 - i, .n = n[i] };
+                memcpy(packed + total, ids[i] + (pass ? first[i] : 0), (size_t)n[i] * sizeof **ids);
+                total += n[i];
+            }
+            OK(ln__session_append_runs(s, runs, 4, packed, got));
+            for (int i = 0; i < 4; row += n[i++]) {
+                const int64_t start = pass ? first[i] : 0;
+                float *want = hidden_of(m, ids[i], start + n[i]);
+                check_close(got + row * H, want + start * H, n[i] * H, f == 1 ? 3e-2 : 1e-4, "a run");
+                assert_int_equal(ln_session_length(s, 4 - i), start + n[i]);
+                ln_free(want);
+            }
+        }
+        ln__stretch twice[2] = { { .sequence = 1, .n = 1 }, { .sequence = 1, .n = 1 } };
+        check_failure(ln__session_append_runs(s, twice, 2, packed, NULL), LN_ERR_ARG, "sequence 1 twice", "twice");
+        ln__stretch much = { .sequence = 0, .n = 257 };
+        check_failure(ln__session_append_runs(s, &much, 1, packed, NULL), LN_ERR_RANGE, "0 + 257|256", "too long");
+        ln_session_free(s);
+        ln_free(got);
+        ln_model_release(m);
+    }
+}
+
 static void truncated_and_copied_prefixes_are_reused(void **state)
 {
     (void)state;
@@ -470,6 +513,7 @@ int main(void)
         cmocka_unit_test(decode_equals_prefill),
         cmocka_unit_test(pieces_equal_the_whole),
         cmocka_unit_test(batched_decode_equals_single),
+        cmocka_unit_test(runs_of_several_sequences_equal_single_ones),
         cmocka_unit_test(truncated_and_copied_prefixes_are_reused),
         cmocka_unit_test_setup_teardown(grouped_heads_equal_replicated_ones, io_setup, io_teardown),
         cmocka_unit_test_setup_teardown(gguf_rows_are_put_back, io_setup, io_teardown),

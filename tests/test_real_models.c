@@ -147,6 +147,30 @@ static void smollm2_perplexity_equals_transformers(void **state)
     ln_model_release(m);
 }
 
+/* The kernels of decoding and those of prefill, both with f32 activations. */
+static void smollm2_decodes_what_it_prefills(void **state)
+{
+    (void)state;
+    ln_model *m = real_open("LINNET_MODELS", "smollm2.gguf");
+    enum { N = 40, V = 49152 };
+    int32_t ids[N];
+    for (int t = 0; t < N; t++)
+        ids[t] = (t * 7919 + 13) % V;
+    ln__linop_exact(true);
+    float *want = logits_of(m, ids, N), *h = floats(ln_model_hidden(m)), *logits = floats(V);
+    ln_session *s = session_of(m, 1, N, false);
+    const int zero = 0;
+    for (int t = 0; t < N; t++) {
+        OK(ln_session_step(s, &zero, &ids[t], 1, h));
+        OK(ln_model_logits(m, logits, h, 1));
+        check_close(logits, want + t * V, V, 2e-4, "decode"); /* of logits up to 30 */
+    }
+    ln__linop_exact(false);
+    ln_session_free(s);
+    ln_free(want), ln_free(h), ln_free(logits);
+    ln_model_release(m);
+}
+
 /* Enough rows and columns that work really is shared out. */
 static void smollm2_gives_the_same_bytes_on_two_threads(void **state)
 {
@@ -276,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smollm2_logits_equal_transformers),
         cmocka_unit_test(smollm2_continues_as_transformers_does),
+        cmocka_unit_test(smollm2_decodes_what_it_prefills),
         cmocka_unit_test(smollm2_perplexity_equals_transformers),
         cmocka_unit_test(smollm2_gives_the_same_bytes_on_two_threads),
         cmocka_unit_test(smollm2_knows_more_than_chance),

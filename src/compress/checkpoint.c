@@ -274,7 +274,7 @@ ln_status ln__checkpoint_publish(const char *dir, const char *final)
         LN_FAIL(LN_ERR_IO, "%s: %s", base, strerror(reason));
     }
     if (moved)
-        LN_TRY(ln__remove_tree(old));
+        (void)ln__remove_tree(old); /* the new one is in place: what is left of the old one is no failure */
 done:
     ln__free(old);
     ln__free(base);

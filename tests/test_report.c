@@ -132,6 +132,20 @@ static void hostile_text_stays_text(void **state)
     ln__free(series);
 }
 
+static void tables_put_names_first_and_numbers_right(void **state)
+{
+    (void)state;
+    char *html =
+        page("{\"layers\":[{\"atoms\":null,\"name\":\"a\",\"mixed\":1},{\"atoms\":5,\"name\":\"b\",\"mixed\":\"x\"}]}",
+             "[]");
+    assert_well_formed(html);
+    assert_non_null(strstr(html, "<tr><th scope=\"col\">name</th><th scope=\"col\" class=\"num\">atoms</th>"
+                                 "<th scope=\"col\">mixed</th></tr>"));
+    assert_non_null(strstr(html, "<tr><td>a</td><td class=\"num\"><span class=\"none\">–</span></td>"));
+    assert_non_null(strstr(html, "<td class=\"num\" data-v=\"5\">"));
+    ln_free(html);
+}
+
 static void checks_are_shown_with_their_verdict(void **state)
 {
     (void)state;
@@ -301,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(loads_nothing_and_is_well_formed),
                                         cmocka_unit_test(hostile_text_stays_text),
+                                        cmocka_unit_test(tables_put_names_first_and_numbers_right),
                                         cmocka_unit_test(checks_are_shown_with_their_verdict),
                                         cmocka_unit_test(a_huge_envelope_still_fits),
                                         cmocka_unit_test(thinning_keeps_peaks_and_order),

@@ -80,48 +80,65 @@ static void cell(ln__page *p, const char *key, const json_t *v)
 
 /* ---- tables of rows ---- */
 
-static int64_t columns_of(const char **column, const json_t *array)
+typedef struct column {
+    const char *key;
+    bool numbers; /* nothing but numbers, or nothing: set to the right */
+} column;
+
+static void add_column(column *columns, int64_t *n, const char *key, const json_t *value)
+{
+    int64_t c = 0;
+    while (c < *n && strcmp(columns[c].key, key) != 0)
+        c++;
+    if (c == MAX_COLUMNS)
+        return;
+    if (c == *n)
+        columns[(*n)++] = (column){ key, true };
+    columns[c].numbers &= !value || json_is_number(value) || json_is_null(value);
+}
+
+/* One per key, in the order keys appear; a name comes first. */
+static int64_t columns_of(column *columns, const json_t *array)
 {
     int64_t n = 0;
-    for (size_t i = 0; i < json_array_size(array) && n < MAX_COLUMNS; i++) {
+    if (json_object_get(json_array_get(array, 0), "name"))
+        add_column(columns, &n, "name", NULL);
+    for (size_t i = 0; i < json_array_size(array); i++) {
         const char *key;
         json_t *value;
-        json_object_foreach(json_array_get(array, i), key, value)
-        {
-            int64_t c = 0;
-            while (c < n && strcmp(column[c], key) != 0)
-                c++;
-            if (c == n && n < MAX_COLUMNS)
-                column[n++] = key;
-        }
+        json_object_foreach(json_array_get(array, i), key, value) add_column(columns, &n, key, value);
     }
     return n;
 }
 
+static void one_row(ln__page *p, const json_t *row, const column *columns, int64_t n)
+{
+    ln__page_put(p, "<tr>");
+    for (int64_t c = 0; c < n; c++) {
+        const json_t *v = json_object_get(row, columns[c].key);
+        ln__page_put(p, columns[c].numbers ? "<td class=\"num\"" : "<td");
+        if (json_is_number(v)) /* the exact value is what sorting compares */
+            ln__page_putf(p, " data-v=\"%.17g\"", json_number_value(v));
+        ln__page_put(p, ">");
+        cell(p, columns[c].key, v);
+        ln__page_put(p, "</td>");
+    }
+    ln__page_put(p, "</tr>");
+}
+
 void ln__page_rows(ln__page *p, const json_t *array)
 {
-    const char *column[MAX_COLUMNS];
-    const int64_t n = columns_of(column, array), rows = (int64_t)json_array_size(array);
+    column columns[MAX_COLUMNS];
+    const int64_t n = columns_of(columns, array), rows = (int64_t)json_array_size(array);
     ln__page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"rows\"><thead><tr>");
     for (int64_t c = 0; c < n; c++) {
-        ln__page_put(p, "<th scope=\"col\">");
-        ln__page_label(p, column[c]);
+        ln__page_put(p, columns[c].numbers ? "<th scope=\"col\" class=\"num\">" : "<th scope=\"col\">");
+        ln__page_label(p, columns[c].key);
         ln__page_put(p, "</th>");
     }
     ln__page_put(p, "</tr></thead><tbody>");
-    for (int64_t i = 0; i < LN_MIN(rows, p->budget.rows) && p->st == LN_OK; i++) {
-        ln__page_put(p, "<tr>");
-        for (int64_t c = 0; c < n; c++) {
-            const json_t *v = json_object_get(json_array_get(array, (size_t)i), column[c]);
-            if (json_is_number(v)) /* the exact value is what sorting compares */
-                ln__page_putf(p, "<td class=\"num\" data-v=\"%.17g\">", json_number_value(v));
-            else
-                ln__page_put(p, "<td>");
-            cell(p, column[c], v);
-            ln__page_put(p, "</td>");
-        }
-        ln__page_put(p, "</tr>");
-    }
+    for (int64_t i = 0; i < LN_MIN(rows, p->budget.rows) && p->st == LN_OK; i++)
+        one_row(p, json_array_get(array, (size_t)i), columns, n);
     ln__page_put(p, "</tbody></table></div>");
     if (rows > p->budget.rows)
         ln__page_putf(p, "<p class=\"note\">%lld of %lld rows shown; the JSON has all.</p>", (long long)p->budget.rows,

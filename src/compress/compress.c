@@ -264,6 +264,7 @@ static ln_status write_output(ln__run *run, ln_result *result)
 {
     ln_status st = LN_OK;
     char *dir = NULL;
+    const double started = ln__now();
     const ln__checkpoint_plan plan = { .model = run->model,
                                        .type = ln__storage_dtype(run->o.storage),
                                        .source = ln__run_factored,
@@ -277,6 +278,8 @@ static ln_status write_output(ln__run *run, ln_result *result)
     LN_TRY(write_linnet_json(dir, run));
     LN_TRY(write_profile(dir, run));
     LN_TRY(ln__run_report(run, result, dir));
+    if (result)
+        LN_TRY(ln_result_number(result, "stages.write_seconds", ln__now() - started));
     LN_TRY(ln__checkpoint_publish(dir, run->out));
     (void)published(run); /* the output is there: nothing after this is a failure of the run */
 done:
@@ -311,7 +314,7 @@ static ln_status stages(ln__run *run, const char *partial, ln_result *result)
 {
     ln_status st = LN_OK;
     char *grams = NULL;
-    double t[5] = { ln__now() };
+    double t[4] = { ln__now() };
     LN_TRY(ln__model_check_finite(run->model));
     LN_TRY(ln__sprintf(&grams, "%s-grams", partial));
     if (run->method->whitened)
@@ -325,14 +328,12 @@ static ln_status stages(ln__run *run, const char *partial, ln_result *result)
     t[2] = ln__now();
     LN_TRY(ln__run_factor(run));
     t[3] = ln__now();
-    LN_TRY(write_output(run, result));
-    t[4] = ln__now();
     if (result) {
         LN_TRY(ln_result_number(result, "stages.calibrate_seconds", t[1] - t[0]));
         LN_TRY(ln_result_number(result, "stages.profile_seconds", t[2] - t[1]));
         LN_TRY(ln_result_number(result, "stages.factor_seconds", t[3] - t[2]));
-        LN_TRY(ln_result_number(result, "stages.write_seconds", t[4] - t[3]));
     }
+    LN_TRY(write_output(run, result));
 done:
     ln__free(grams);
     return st;

@@ -117,6 +117,18 @@ static ln_status repeat(jj *j, jj_value *out, jj_str s, int64_t times)
     return LN_OK;
 }
 
+static ln_status no_match(jj *j, int op, const jj_value *a, const jj_value *b)
+{
+    const char one[2] = { (char)op, '\0' };
+    const char *sign = op == JT_POW ? "**" : op == JT_FLOORDIV ? "//" : one;
+    const jj_value *odd = a->type == JJ_UNDEFINED ? a : b;
+    if (op == '%' && a->type == JJ_STR)
+        return jj_fail(j, LN_ERR_UNSUPPORTED, "formatting with '%%' is not supported");
+    if (odd->type == JJ_UNDEFINED && odd->u.s.len)
+        return jj_fail(j, LN_ERR_ARG, "'%.*s' is undefined", (int)LN_MIN(odd->u.s.len, 60), odd->u.s.data);
+    return jj_fail(j, LN_ERR_ARG, "'%s' does not go with %s and %s", sign, jj_type_name(a), jj_type_name(b));
+}
+
 ln_status jj_binary(jj *j, jj_value *out, int op, const jj_value *a, const jj_value *b)
 {
     double x, y;
@@ -134,35 +146,31 @@ ln_status jj_binary(jj *j, jj_value *out, int op, const jj_value *a, const jj_va
         return repeat(j, out, a->u.s, whole(b));
     if (op == '*' && b->type == JJ_STR && left && !real_x)
         return repeat(j, out, b->u.s, whole(a));
-    if (op == '%' && a->type == JJ_STR)
-        return jj_fail(j, LN_ERR_UNSUPPORTED, "formatting with '%%' is not supported");
-    const char sign[3] = { op == JT_POW ? '*' : op == JT_FLOORDIV ? '/' : (char)op,
-                           op == JT_POW ? '*' : op == JT_FLOORDIV ? '/' : '\0', '\0' };
-    const jj_value *odd = a->type == JJ_UNDEFINED ? a : b;
-    if (odd->type == JJ_UNDEFINED && odd->u.s.len)
-        return jj_fail(j, LN_ERR_ARG, "'%.*s' is undefined", (int)LN_MIN(odd->u.s.len, 60), odd->u.s.data);
-    return jj_fail(j, LN_ERR_ARG, "'%s' does not go with %s and %s", sign, jj_type_name(a), jj_type_name(b));
+    return no_match(j, op, a, b);
 }
 
-static bool equal(const jj_value *a, const jj_value *b, int depth)
+/* Lists can share parts, so that comparing takes longer than making them: it costs steps. Out of steps, the answer is
+ * false and the rendering fails. */
+static bool equal(jj *j, const jj_value *a, const jj_value *b, int depth)
 {
     double x, y;
     bool real_x, real_y;
     if (number(a, &x, &real_x) && number(b, &y, &real_y))
         return real_x || real_y ? x == y : whole(a) == whole(b);
-    if (a->type != b->type || depth > JJ_MAX_DEPTH)
+    if (a->type != b->type || depth > JJ_MAX_DEPTH || ++j->steps > JJ_MAX_STEPS)
         return false;
     switch (a->type) {
     case JJ_UNDEFINED:
     case JJ_NONE:
         return true;
     case JJ_STR:
+        jj_charge(j, a->u.s.len);
         return jj_same(a->u.s, b->u.s);
     case JJ_LIST:
         if (a->u.list->n != b->u.list->n || a->tuple != b->tuple)
             return false;
         for (int64_t i = 0; i < a->u.list->n; i++)
-            if (!equal(&a->u.list->item[i], &b->u.list->item[i], depth + 1))
+            if (!equal(j, &a->u.list->item[i], &b->u.list->item[i], depth + 1))
                 return false;
         return true;
     case JJ_DICT:
@@ -170,7 +178,7 @@ static bool equal(const jj_value *a, const jj_value *b, int depth)
             return false;
         for (int64_t i = 0; i < a->u.dict->n; i++) {
             const jj_value *other = jj_dict_get(b->u.dict, a->u.dict->key[i]);
-            if (!other || !equal(&a->u.dict->value[i], other, depth + 1))
+            if (!other || !equal(j, &a->u.dict->value[i], other, depth + 1))
                 return false;
         }
         return true;
@@ -179,9 +187,9 @@ static bool equal(const jj_value *a, const jj_value *b, int depth)
     }
 }
 
-bool jj_equal(const jj_value *a, const jj_value *b)
+bool jj_equal(jj *j, const jj_value *a, const jj_value *b)
 {
-    return equal(a, b, 0);
+    return equal(j, a, b, 0);
 }
 
 /* a in b */
@@ -189,10 +197,11 @@ static ln_status contains(jj *j, bool *out, const jj_value *a, const jj_value *b
 {
     *out = false;
     if (b->type == JJ_STR && a->type == JJ_STR) {
+        jj_charge(j, b->u.s.len);
         *out = a->u.s.len == 0 || (b->u.s.len && memmem(b->u.s.data, b->u.s.len, a->u.s.data, a->u.s.len) != NULL);
     } else if (b->type == JJ_LIST) {
         for (int64_t i = 0; i < b->u.list->n && !*out; i++)
-            *out = jj_equal(a, &b->u.list->item[i]);
+            *out = jj_equal(j, a, &b->u.list->item[i]);
     } else if (b->type == JJ_DICT) {
         *out = a->type == JJ_STR && jj_dict_get(b->u.dict, a->u.s);
     } else if (b->type != JJ_UNDEFINED) {
@@ -204,7 +213,7 @@ static ln_status contains(jj *j, bool *out, const jj_value *a, const jj_value *b
 ln_status jj_compare(jj *j, bool *out, int op, const jj_value *a, const jj_value *b)
 {
     if (op == JT_EQ || op == JT_NE) {
-        *out = jj_equal(a, b) == (op == JT_EQ);
+        *out = jj_equal(j, a, b) == (op == JT_EQ);
         return LN_OK;
     }
     if (op == JT_IN || op == JT_NOT_IN) {
@@ -219,6 +228,7 @@ ln_status jj_compare(jj *j, bool *out, int op, const jj_value *a, const jj_value
         order = real_x || real_y ? (x > y) - (x < y) : (whole(a) > whole(b)) - (whole(a) < whole(b));
     } else if (a->type == JJ_STR && b->type == JJ_STR) {
         const size_t n = LN_MIN(a->u.s.len, b->u.s.len);
+        jj_charge(j, n);
         const int c = n ? memcmp(a->u.s.data, b->u.s.data, n) : 0;
         order = c ? c : (a->u.s.len > b->u.s.len) - (a->u.s.len < b->u.s.len);
     } else {

@@ -96,8 +96,9 @@ static ln_status member(jj *j, jj_value *out, const jj_value *v, jj_str name, bo
     return LN_OK;
 }
 
-static int64_t characters(jj_str s)
+static int64_t characters(jj *j, jj_str s)
 {
+    jj_charge(j, s.len);
     int64_t n = 0;
     for (size_t i = 0; i < s.len; i++)
         n += ((unsigned char)s.data[i] & 0xC0) != 0x80;
@@ -130,7 +131,7 @@ static ln_status element(jj *j, jj_value *out, const jj_value *v, const jj_value
     if (key->type != JJ_INT && key->type != JJ_BOOL)
         return LN_OK;
     const bool list = v->type == JJ_LIST, str = v->type == JJ_STR;
-    const int64_t n = list ? v->u.list->n : str ? characters(v->u.s) : 0;
+    const int64_t n = list ? v->u.list->n : str ? characters(j, v->u.s) : 0;
     int64_t i = key->type == JJ_BOOL ? key->u.b : key->u.i;
     i += i < 0 ? n : 0;
     if (i < 0 || i >= n)
@@ -174,18 +175,20 @@ static ln_status slice(jj *j, jj_value *out, const jj_node *n)
     LN_TRY(refuse_undefined(j, &v));
     if (v.type != JJ_LIST && v.type != JJ_STR)
         LN_TRY(jj_fail(j, LN_ERR_ARG, "%s cannot be sliced", jj_type_name(&v)));
-    LN_TRY(slice_limits(j, &begin, &end, &step, part, v.type == JJ_LIST ? v.u.list->n : characters(v.u.s)));
+    LN_TRY(slice_limits(j, &begin, &end, &step, part, v.type == JJ_LIST ? v.u.list->n : characters(j, v.u.s)));
     if (v.type == JJ_STR && step == 1) {
         *out = jj_string(substring(v.u.s, begin, end));
         return LN_OK;
     }
     const bool str = v.type == JJ_STR;
-    LN_TRY(jj_items(j, &v, &v));
+    const jj_value whole = v;
+    LN_TRY(jj_items(j, &v, &whole));
     LN_TRY(jj_list_new(j, out, 4));
     out->tuple = v.tuple;
-    for (int64_t i = begin; step > 0 ? i < end : i > end;
-         i = step > 0 ? (end - i > step ? i + step : end) : (i - end > -step ? i + step : end)) {
+    for (int64_t i = begin; step > 0 ? i < end : i > end; i += step) {
         LN_TRY(str ? jj_text(j, &text, &v.u.list->item[i]) : jj_list_add(j, out->u.list, v.u.list->item[i]));
+        if (step > 0 ? step >= end - i : -step >= i - end)
+            break; /* the next index may not fit 64 bits */
     }
     if (str)
         LN_TRY(jj_keep(j, out, text.data, text.len));

@@ -126,9 +126,12 @@ static ln_status parse_primary(jj *j, jj_node **out)
     static const struct {
         const char *word;
         jj_value value;
-    } words[] = { { "true", { .type = JJ_BOOL, .u.b = true } },   { "True", { .type = JJ_BOOL, .u.b = true } },
-                  { "false", { .type = JJ_BOOL, .u.b = false } }, { "False", { .type = JJ_BOOL, .u.b = false } },
-                  { "none", { .type = JJ_NONE } },                { "None", { .type = JJ_NONE } } };
+    } words[] = { { "true", { .type = JJ_BOOL, .u.b = true } },
+                  { "True", { .type = JJ_BOOL, .u.b = true } },
+                  { "false", { .type = JJ_BOOL, .u.b = false } },
+                  { "False", { .type = JJ_BOOL, .u.b = false } },
+                  { "none", { .type = JJ_NONE } },
+                  { "None", { .type = JJ_NONE } } };
     ln_status st = LN_OK;
     switch (j->lex.token) {
     case JT_NAME:

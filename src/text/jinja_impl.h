@@ -7,14 +7,31 @@
 #include "text/jinja.h"
 
 enum {
-    JJ_MAX_STEPS = 2000000, JJ_MAX_DEPTH = 96, JJ_MAX_BYTES = 64 << 20, JJ_MAX_OUTPUT = 16 << 20, JJ_MAX_RANGE = 100000,
-    JJ_MAX_SOURCE = 1 << 20, JJ_MAX_ARGS = 8, JJ_MAX_VARS = 4096
+    JJ_MAX_STEPS = 2000000,
+    JJ_MAX_DEPTH = 96,
+    JJ_MAX_BYTES = 64 << 20,
+    JJ_MAX_OUTPUT = 16 << 20,
+    JJ_MAX_RANGE = 100000,
+    JJ_MAX_SOURCE = 1 << 20,
+    JJ_MAX_ARGS = 8,
+    JJ_MAX_VARS = 4096
 };
 
 /* ---- values ---- */
 
 typedef enum jj_type {
-    JJ_UNDEFINED, JJ_NONE, JJ_BOOL, JJ_INT, JJ_FLOAT, JJ_STR, JJ_LIST, JJ_DICT, JJ_LOOP, JJ_FUNC, JJ_METHOD, JJ_MACRO
+    JJ_UNDEFINED,
+    JJ_NONE,
+    JJ_BOOL,
+    JJ_INT,
+    JJ_FLOAT,
+    JJ_STR,
+    JJ_LIST,
+    JJ_DICT,
+    JJ_LOOP,
+    JJ_FUNC,
+    JJ_METHOD,
+    JJ_MACRO
 } jj_type;
 
 typedef struct jj_str {
@@ -73,16 +90,41 @@ struct jj_method {
 
 typedef enum jj_kind {
     /* expressions */
-    JN_CONST, JN_NAME, JN_LIST, JN_DICT, JN_ATTR, JN_ITEM, JN_SLICE, JN_CALL, JN_FILTER, JN_TEST, JN_NOT, JN_NEG, JN_POS,
-    JN_BINARY, JN_AND, JN_OR, JN_COMPARE, JN_COND,
+    JN_CONST,
+    JN_NAME,
+    JN_LIST,
+    JN_DICT,
+    JN_ATTR,
+    JN_ITEM,
+    JN_SLICE,
+    JN_CALL,
+    JN_FILTER,
+    JN_TEST,
+    JN_NOT,
+    JN_NEG,
+    JN_POS,
+    JN_BINARY,
+    JN_AND,
+    JN_OR,
+    JN_COMPARE,
+    JN_COND,
     /* statements */
-    JN_TEXT, JN_OUTPUT, JN_IF, JN_FOR, JN_SET, JN_SET_BLOCK, JN_BREAK, JN_CONTINUE, JN_MACRO, JN_BODY
+    JN_TEXT,
+    JN_OUTPUT,
+    JN_IF,
+    JN_FOR,
+    JN_SET,
+    JN_SET_BLOCK,
+    JN_BREAK,
+    JN_CONTINUE,
+    JN_MACRO,
+    JN_BODY
 } jj_kind;
 
 /* One node for all: `a`, `b`, `c` are the operands in the order they are written, `list` a chain through `next`. */
 struct jj_node {
     jj_kind kind;
-    int op;   /* token of an operator; of JN_TEST 1 when negated; of JN_LIST 1 for a tuple */
+    int op; /* token of an operator; of JN_TEST 1 when negated; of JN_LIST 1 for a tuple */
     int line;
     jj_value value; /* JN_CONST, JN_TEXT */
     jj_str name;    /* of names, attributes, filters, tests, macros, keyword arguments */
@@ -92,22 +134,37 @@ struct jj_node {
 /* ---- tokens ---- */
 
 typedef enum jj_token {
-    JT_END, JT_TEXT, JT_VAR_BEGIN, JT_VAR_END, JT_BLOCK_BEGIN, JT_BLOCK_END, JT_NAME, JT_STR, JT_INT, JT_FLOAT,
+    JT_END,
+    JT_TEXT,
+    JT_VAR_BEGIN,
+    JT_VAR_END,
+    JT_BLOCK_BEGIN,
+    JT_BLOCK_END,
+    JT_NAME,
+    JT_STR,
+    JT_INT,
+    JT_FLOAT,
     /* two-character operators */
-    JT_EQ, JT_NE, JT_LE, JT_GE, JT_POW, JT_FLOORDIV,
+    JT_EQ,
+    JT_NE,
+    JT_LE,
+    JT_GE,
+    JT_POW,
+    JT_FLOORDIV,
     /* words that the parser turns into operators */
-    JT_IN, JT_NOT_IN
+    JT_IN,
+    JT_NOT_IN
     /* every other token is its character */
 } jj_token;
 
 typedef struct jj_lexer {
     const char *p, *end;
     int line;
-    bool in_tag, variable;   /* inside {{ … }} or {% … %} */
-    bool line_start;         /* the text to come begins a line */
-    int depth;               /* brackets open inside the tag */
-    int token;               /* current */
-    jj_str text;             /* its characters; of strings: unescaped */
+    bool in_tag, variable; /* inside {{ … }} or {% … %} */
+    bool line_start;       /* the text to come begins a line */
+    int depth;             /* brackets open inside the tag */
+    int token;             /* current */
+    jj_str text;           /* its characters; of strings: unescaped */
     int64_t integer;
     double real;
 } jj_lexer;
@@ -126,13 +183,19 @@ typedef struct jj {
     int depth, line;
     int64_t steps;
     jj_var *vars;
-    int n_vars, frame;        /* variables of the innermost scope begin at `frame` */
-    int top;                  /* variables of the outermost scope */
-    int globals, hidden;      /* inside a macro, variables from `globals` to `hidden` are out of sight */
+    int n_vars, frame;   /* variables of the innermost scope begin at `frame` */
+    int top;             /* variables of the outermost scope */
+    int globals, hidden; /* inside a macro, variables from `globals` to `hidden` are out of sight */
     ln__buf *out;
-    int nesting;              /* statements inside statements */
-    int loops, flow;          /* nested loops; 1 break, 2 continue on its way out */
+    int nesting;     /* statements inside statements */
+    int loops, flow; /* nested loops; 1 break, 2 continue on its way out */
 } jj;
+
+/* Reading long strings costs steps too. */
+static inline void jj_charge(jj *j, size_t bytes)
+{
+    j->steps += (int64_t)(bytes >> 6);
+}
 
 /* jinja_lex.c */
 ln_status jj_next(jj *j);
@@ -151,7 +214,7 @@ ln_status jj_assign(jj *j, jj_str name, jj_value v);
 /* jinja_binary.c */
 ln_status jj_binary(jj *j, jj_value *out, int op, const jj_value *a, const jj_value *b);
 ln_status jj_compare(jj *j, bool *out, int op, const jj_value *a, const jj_value *b);
-bool jj_equal(const jj_value *a, const jj_value *b);
+bool jj_equal(jj *j, const jj_value *a, const jj_value *b);
 /* jinja_filter.c, jinja_method.c, jinja_test.c */
 ln_status jj_filter(jj *j, jj_value *out, jj_str name, jj_value v, const jj_value *args, int n, const jj_dict *kwargs);
 ln_status jj_method_call(jj *j, jj_value *out, const jj_method *m, const jj_value *args, int n);

@@ -186,20 +186,44 @@ static ln_status lex_string(jj *j)
     return st;
 }
 
+static bool digit(const char *p, const char *end)
+{
+    return p < end && *p >= '0' && *p <= '9';
+}
+
+/* Copies a run of digits (and '_' between them) to `to`, which holds 64. */
+static const char *take_digits(const char *p, const char *end, char *to, size_t *n)
+{
+    for (; digit(p, end) || (p < end && *p == '_' && digit(p + 1, end)); p++)
+        if (*p != '_' && *n < 63)
+            to[(*n)++] = *p;
+    return p;
+}
+
 static ln_status lex_number(jj *j)
 {
     jj_lexer *l = &j->lex;
-    const char *p = l->p;
     char digits[64];
     size_t n = 0;
+    const char *p = take_digits(l->p, l->end, digits, &n);
     bool real = false;
-    for (; p < l->end && ((*p >= '0' && *p <= '9') || *p == '_' || (*p == '.' && p + 1 < l->end && p[1] >= '0' && p[1] <= '9' && !real)); p++) {
-        real = real || *p == '.';
-        if (*p != '_' && n < sizeof digits - 1)
-            digits[n++] = *p;
+    if (p < l->end && *p == '.' && digit(p + 1, l->end)) {
+        real = true;
+        digits[n < 63 ? n++ : 62] = '.';
+        p = take_digits(p + 1, l->end, digits, &n);
+    }
+    if (p < l->end && (*p == 'e' || *p == 'E')) {
+        const char *q = p + 1;
+        q += q < l->end && (*q == '-' || *q == '+');
+        if (digit(q, l->end)) {
+            real = true;
+            for (; p < q; p++)
+                digits[n < 63 ? n++ : 62] = *p;
+            p = take_digits(p, l->end, digits, &n);
+        }
     }
     digits[n] = '\0';
-    if ((p < l->end && word(*p)) || n > 18)
+    if ((p < l->end && word(*p)) || n > (real ? 60 : 18))
         return jj_fail(j, LN_ERR_UNSUPPORTED, "the number '%s…' is not supported", digits);
     l->token = real ? JT_FLOAT : JT_INT;
     l->real = ln__strtod(digits, NULL);
@@ -242,7 +266,8 @@ static ln_status next_inside(jj *j)
     static const struct {
         char text[3];
         int token;
-    } two[] = { { "==", JT_EQ }, { "!=", JT_NE }, { "<=", JT_LE }, { ">=", JT_GE }, { "**", JT_POW }, { "//", JT_FLOORDIV } };
+    } two[] = { { "==", JT_EQ }, { "!=", JT_NE },  { "<=", JT_LE },
+                { ">=", JT_GE }, { "**", JT_POW }, { "//", JT_FLOORDIV } };
     jj_lexer *l = &j->lex;
     const char *p = l->p;
     while (p < l->end && space(*p))

@@ -1,5 +1,7 @@
 /* jinja_method.c - the methods of strings and mappings that templates call. ASCII letters change case; other letters do
  * so one to one. What would change a list or mapping is refused, as in jinja2's immutable sandbox. */
+#include <utf8proc.h>
+
 #include "text/jinja_impl.h"
 #include "text/unicode.h"
 
@@ -119,19 +121,6 @@ static jj_str stripped(jj_str s, const jj_str *set, bool left, bool right)
     return (jj_str){ p, (size_t)(end - p) };
 }
 
-static uint32_t upper(uint32_t cp)
-{
-    if (cp < 0x80)
-        return cp >= 'a' && cp <= 'z' ? cp - 32 : cp;
-    for (int i = 0; i < ln__case_run_count; i++) { /* the lower-case runs backwards; the first that fits */
-        const ln__case_run *r = &ln__case_runs[i];
-        const int64_t from = (int64_t)cp - r->distance;
-        if (from >= r->first && from <= r->last && (from - r->first) % r->step == 0)
-            return (uint32_t)from;
-    }
-    return cp;
-}
-
 static ln_status change_case(jj *j, jj_value *out, jj_str s, method how)
 {
     ln_status st = LN_OK;
@@ -144,7 +133,12 @@ static ln_status change_case(jj *j, jj_value *out, jj_str s, method how)
         const bool letter = ln__char_class(ln__unicode(), cp) & LN_CH_LETTER;
         const bool up = how == M_UPPER || (how != M_LOWER && first);
         first = how == M_TITLE ? !letter : false;
-        LN_TRY(ln__buf_add(&text, utf8, ln__utf8_put(utf8, up ? upper(cp) : ln__lower(cp))));
+        if (up && cp == 0xDF) /* the one letter in common use whose capital is two */
+            LN_TRY(ln__buf_puts(&text, how == M_UPPER ? "SS" : "Ss"));
+        else
+            LN_TRY(
+                ln__buf_add(&text, utf8,
+                            ln__utf8_put(utf8, up ? (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp) : ln__lower(cp))));
     }
     LN_TRY(jj_keep(j, out, text.data, text.len));
 done:
@@ -306,10 +300,31 @@ static ln_status check_arguments(jj *j, method m, const jj_value *a, int n)
     return LN_OK;
 }
 
+/* Those without arguments. */
+static ln_status plain_method(jj *j, jj_value *out, method m, jj_str s)
+{
+    switch (m) {
+    case M_SPLITLINES:
+        return lines(j, out, s);
+    case M_ISDIGIT:
+    case M_ISSPACE:
+        *out = jj_bool(all_digits(s, m == M_ISSPACE));
+        return LN_OK;
+    default:
+        return change_case(j, out, s, m);
+    }
+}
+
+static jj_str remove_end(jj_str s, const jj_value *what, bool front)
+{
+    if (!at_end(s, what, front))
+        return s;
+    return (jj_str){ s.data + (front ? what->u.s.len : 0), s.len - what->u.s.len };
+}
+
 static ln_status string_method(jj *j, jj_value *out, method m, jj_str s, const jj_value *a, int n)
 {
     const jj_str *arg = n > 0 && a[0].type == JJ_STR ? &a[0].u.s : NULL;
-    const jj_str two = n > 1 && a[1].type == JJ_STR ? a[1].u.s : (jj_str){ "", 0 };
     const int64_t limit = n > 1 && a[n - 1].type == JJ_INT ? a[n - 1].u.i : -1;
     const ln_status st = check_arguments(j, m, a, n);
     if (st != LN_OK)
@@ -330,26 +345,18 @@ static ln_status string_method(jj *j, jj_value *out, method m, jj_str s, const j
         *out = jj_bool(at_end(s, &a[0], m == M_STARTS));
         return LN_OK;
     case M_REMOVEPREFIX:
-        *out = jj_string(at_end(s, &a[0], true) ? (jj_str){ s.data + arg->len, s.len - arg->len } : s);
-        return LN_OK;
     case M_REMOVESUFFIX:
-        *out = jj_string(at_end(s, &a[0], false) ? (jj_str){ s.data, s.len - arg->len } : s);
+        *out = jj_string(remove_end(s, &a[0], m == M_REMOVEPREFIX));
         return LN_OK;
     case M_REPLACE:
-        return replaced(j, out, s, *arg, two, n > 2 ? limit : -1);
+        return replaced(j, out, s, *arg, a[1].u.s, n > 2 ? limit : -1);
     case M_FIND:
     case M_COUNT:
         return found_at(out, s, *arg, m == M_COUNT);
     case M_JOIN:
         return n ? joined(j, out, s, &a[0]) : jj_fail(j, LN_ERR_ARG, "join without a list");
-    case M_SPLITLINES:
-        return lines(j, out, s);
-    case M_ISDIGIT:
-    case M_ISSPACE:
-        *out = jj_bool(all_digits(s, m == M_ISSPACE));
-        return LN_OK;
     default:
-        return change_case(j, out, s, m);
+        return plain_method(j, out, m, s);
     }
 }
 
@@ -383,12 +390,14 @@ ln_status jj_method_call(jj *j, jj_value *out, const jj_method *call, const jj_v
         return jj_fail(j, LN_ERR_UNSUPPORTED, "'%.*s' would change a value, which templates may not",
                        (int)call->name.len, call->name.data);
     if (call->self.type == JJ_STR)
+        jj_charge(j, call->self.u.s.len);
+    if (call->self.type == JJ_STR)
         return string_method(j, out, m, call->self.u.s, args, n);
     if (call->self.type == JJ_DICT)
         return dict_method(j, out, m, call->self.u.dict, args, n);
     int64_t count = 0, at = -1;
     for (int64_t i = 0; n && i < call->self.u.list->n; i++)
-        if (jj_equal(&call->self.u.list->item[i], &args[0])) {
+        if (jj_equal(j, &call->self.u.list->item[i], &args[0])) {
             at = at < 0 ? i : at;
             count++;
         }

@@ -217,8 +217,11 @@ static ln_status parse_statement(jj *j, jj_node **out)
     static const struct {
         const char *word;
         ln_status (*parse)(jj *j, jj_node **out);
-    } known[] = { { "if", parse_if },       { "for", parse_for }, { "set", parse_set },
-                  { "macro", parse_macro }, { "generation", parse_transparent } };
+    } known[] = { { "if", parse_if },
+                  { "for", parse_for },
+                  { "set", parse_set },
+                  { "macro", parse_macro },
+                  { "generation", parse_transparent } };
     for (int i = 0; i < LN_COUNT(known); i++)
         if (jj_is_word(j, known[i].word)) {
             const ln_status st = jj_next(j);

@@ -263,6 +263,8 @@ ln_status ln__jinja_render(char **out, size_t *bytes, const char *source, size_t
     }
     LN_TRY(ln__buf_add(&text, "", 0));
     LN_TRY(jj_run(&j, tree));
+    if (j.steps > JJ_MAX_STEPS)
+        LN_TRY(jj_fail(&j, LN_ERR_UNSUPPORTED, "the template takes more than %d steps", JJ_MAX_STEPS));
     *out = text.data;
     *bytes = text.len;
     text.data = NULL;

@@ -40,10 +40,10 @@ ln_status jj_test(jj *j, bool *out, jj_str name, jj_value v, const jj_value *arg
     static const struct {
         const char *name;
         int op;
-    } compares[] = { { "equalto", JT_EQ }, { "eq", JT_EQ }, { "==", JT_EQ },          { "ne", JT_NE }, { "!=", JT_NE },
-                     { "lt", '<' },        { "<", '<' },    { "lessthan", '<' },      { "le", JT_LE }, { "<=", JT_LE },
-                     { "gt", '>' },        { ">", '>' },    { "greaterthan", '>' },   { "ge", JT_GE }, { ">=", JT_GE },
-                     { "in", JT_IN } };
+    } compares[] = { { "equalto", JT_EQ },   { "eq", JT_EQ }, { "==", JT_EQ }, { "ne", JT_NE },
+                     { "!=", JT_NE },        { "lt", '<' },   { "<", '<' },    { "lessthan", '<' },
+                     { "le", JT_LE },        { "<=", JT_LE }, { "gt", '>' },   { ">", '>' },
+                     { "greaterthan", '>' }, { "ge", JT_GE }, { ">=", JT_GE }, { "in", JT_IN } };
     if (type_test(out, name, &v))
         return LN_OK;
     for (int i = 0; i < LN_COUNT(compares); i++)

@@ -17,7 +17,8 @@ ln_status jj_fail(jj *j, ln_status code, const char *fmt, ...)
 ln_status jj_alloc(jj *j, void *out, size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > JJ_MAX_BYTES || ln__arena_used(j->arena) > JJ_MAX_BYTES - bytes)
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > JJ_MAX_BYTES ||
+        ln__arena_used(j->arena) > JJ_MAX_BYTES - bytes)
         return jj_fail(j, LN_ERR_UNSUPPORTED, "the template needs more than %d MiB", JJ_MAX_BYTES >> 20);
     return ln__arena_alloc((void **)out, j->arena, count, size);
 }
@@ -173,31 +174,29 @@ bool jj_truth(const jj_value *v)
 
 const char *jj_type_name(const jj_value *v)
 {
-    static const char *const names[] = { "an undefined value", "none",      "a boolean",      "a whole number",
-                                         "a number",           "a string",  "a list",         "a mapping",
-                                         "a loop",             "a function", "a method",       "a macro" };
+    static const char *const names[] = { "an undefined value", "none",   "a boolean", "a whole number", "a number",
+                                         "a string",           "a list", "a mapping", "a loop",         "a function",
+                                         "a method",           "a macro" };
     return names[v->type];
 }
 
 /* ---- printing ---- */
 
-/* Shortest digits that read back the same, as Python prints floats. */
+/* Shortest digits that read back the same, as Python prints floats: with an exponent below 1e-4 and from 1e16 on. */
 static ln_status put_float(ln__buf *out, double f)
 {
     char text[40] = "";
-    if (isnan(f))
-        return ln__buf_puts(out, "nan");
-    if (isinf(f))
-        return ln__buf_puts(out, f < 0 ? "-inf" : "inf");
-    for (int digits = 1; digits <= 17; digits++) {
-        ln__format(text, sizeof text, "%.*g", digits, f);
-        if (ln__strtod(text, NULL) == f)
-            break;
-    }
-    const double size = fabs(f);
-    if (strchr(text, 'e') && size >= 1e-4 && size < 1e16) /* %g turns to exponents earlier */
-        ln__format(text, sizeof text, "%.0f", f);
-    return ln__buf_printf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+    int digits = 0;
+    if (!isfinite(f))
+        return ln__buf_puts(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
+    do
+        ln__format(text, sizeof text, "%.*e", digits, f);
+    while (ln__strtod(text, NULL) != f && ++digits < 17);
+    const char *e = strchr(text, 'e');
+    const int exponent = e ? (int)ln__strtod(e + 1, NULL) : 0;
+    if (exponent < -4 || exponent >= 16)
+        return ln__buf_puts(out, text);
+    return ln__buf_printf(out, "%.*f", LN_MAX(digits - exponent, 1), f);
 }
 
 static ln_status repr_string(ln__buf *out, jj_str s)
@@ -316,38 +315,50 @@ static ln_status json_string_text(ln__buf *out, jj_str s)
     return st == LN_OK ? ln__buf_puts(out, "\"") : st;
 }
 
+static ln_status json_container(jj *j, ln__buf *out, const jj_value *v, int indent, int depth)
+{
+    const bool list = v->type == JJ_LIST;
+    const int64_t n = list ? v->u.list->n : v->u.dict->n;
+    ln_status st = LN_OK;
+    LN_TRY(ln__buf_puts(out, list ? "[" : "{"));
+    for (int64_t i = 0; i < n; i++) {
+        LN_TRY(ln__buf_puts(out, i == 0 ? "" : indent ? "," : ", "));
+        if (indent)
+            LN_TRY(newline(out, indent, depth + 1));
+        if (!list) {
+            LN_TRY(json_string_text(out, v->u.dict->key[i]));
+            LN_TRY(ln__buf_puts(out, ": "));
+        }
+        LN_TRY(jj_to_json(j, out, list ? &v->u.list->item[i] : &v->u.dict->value[i], indent, depth + 1));
+    }
+    if (indent && n)
+        LN_TRY(newline(out, indent, depth));
+    LN_TRY(ln__buf_puts(out, list ? "]" : "}"));
+done:
+    return st;
+}
+
 /* As json.dumps(v, ensure_ascii=False): ", " and ": " between, or one member per line with `indent` > 0. */
 ln_status jj_to_json(jj *j, ln__buf *out, const jj_value *v, int indent, int depth)
 {
     if (depth > JJ_MAX_DEPTH || out->len > JJ_MAX_OUTPUT)
         return jj_fail(j, LN_ERR_UNSUPPORTED, "a value is too deep or too long for tojson");
-    const bool list = v->type == JJ_LIST, dict = v->type == JJ_DICT;
-    if (v->type == JJ_STR)
+    switch (v->type) {
+    case JJ_STR:
         return json_string_text(out, v->u.s);
-    if (v->type == JJ_BOOL)
+    case JJ_BOOL:
         return ln__buf_puts(out, v->u.b ? "true" : "false");
-    if (v->type == JJ_NONE)
+    case JJ_NONE:
         return ln__buf_puts(out, "null");
-    if (v->type == JJ_INT || v->type == JJ_FLOAT)
+    case JJ_INT:
+    case JJ_FLOAT:
         return jj_text(j, out, v);
-    if (!list && !dict)
+    case JJ_LIST:
+    case JJ_DICT:
+        return json_container(j, out, v, indent, depth);
+    default:
         return jj_fail(j, LN_ERR_ARG, "%s has no JSON form", jj_type_name(v));
-    const int64_t n = list ? v->u.list->n : v->u.dict->n;
-    ln_status st = ln__buf_puts(out, list ? "[" : "{");
-    for (int64_t i = 0; i < n && st == LN_OK; i++) {
-        st = ln__buf_puts(out, i ? (indent ? "," : ", ") : "");
-        if (indent && st == LN_OK)
-            st = newline(out, indent, depth + 1);
-        if (dict && st == LN_OK)
-            st = json_string_text(out, v->u.dict->key[i]);
-        if (dict && st == LN_OK)
-            st = ln__buf_puts(out, ": ");
-        if (st == LN_OK)
-            st = jj_to_json(j, out, list ? &v->u.list->item[i] : &v->u.dict->value[i], indent, depth + 1);
     }
-    if (indent && n && st == LN_OK)
-        st = newline(out, indent, depth);
-    return st == LN_OK ? ln__buf_puts(out, list ? "]" : "}") : st;
 }
 
 ln_status jj_from_json(jj *j, jj_value *out, const json_t *v)

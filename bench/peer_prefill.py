@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """peer_prefill.py MODEL THREADS TOKENS CONTEXT REPEAT: TOKENS tokens into an empty cache, logits of the last one.
 
-llama.cpp reads a GGUF file as it is; PyTorch runs the model of a Hugging Face directory in f32 and bf16, or that of a
-GGUF file when transformers can read it (package gguf)."""
+llama.cpp reads a GGUF file as it is. PyTorch runs a dense model of the same configuration (from a Hugging Face directory
+or a GGUF file) in f32 and bf16, with weights made at random: time does not depend on their values, and the packed
+weights that transformers keeps of a GGUF file would be slower than what PyTorch can do."""
 import os
 import sys
 
 from peer_common import answer, fastest
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 
 def ids(tokens, vocab):
@@ -34,8 +37,9 @@ def run_torch(model, threads, tokens, repeat):
     torch.set_num_threads(threads)
     where, extra = (model, {}) if os.path.isdir(model) else (os.path.dirname(os.path.abspath(model)),
                                                              {"gguf_file": os.path.basename(model)})
+    config = transformers.AutoConfig.from_pretrained(where, **extra)
     for dtype in (torch.float32, torch.bfloat16):
-        net = transformers.AutoModelForCausalLM.from_pretrained(where, torch_dtype=dtype, **extra).eval()
+        net = transformers.AutoModelForCausalLM.from_config(config).to(dtype).eval()
         prompt = torch.tensor([ids(tokens, net.config.vocab_size)])
 
         def run():

@@ -68,7 +68,7 @@ static void remove_dir(const char *dir)
 }
 
 static ln_status compress_once(cli_ctx *ctx, clock_of_stages *stages, double *seconds, const char *dir,
-                               const char *text, int64_t tokens)
+                               const char *text, int64_t tokens, int64_t window)
 {
     ln_status st = LN_OK;
     char *out = NULL;
@@ -78,7 +78,7 @@ static ln_status compress_once(cli_ctx *ctx, clock_of_stages *stages, double *se
         LN_FAIL(LN_ERR_NOTFOUND, "the system rocket is not part of this build");
     c.calib = text;
     c.calib_tokens = tokens;
-    c.calib_context = WINDOW;
+    c.calib_context = window;
     c.cache = "none";
     c.resume = 0;
     c.progress = watch;
@@ -118,6 +118,17 @@ done:
     return st;
 }
 
+/* Tokens per sequence: as many as the model was made for, if those are few. */
+static ln_status window_of(int64_t *window, const char *path, int64_t tokens)
+{
+    ln_model *m = NULL;
+    const ln_status st = ln_model_open(&m, path);
+    if (st == LN_OK)
+        *window = LN_MIN(LN_MIN(WINDOW, tokens), ln_model_max_context(m));
+    ln_model_release(m);
+    return st;
+}
+
 static ln_status run(cli_ctx *ctx, const bench_opts *o, ln_result *result)
 {
     ln_status st = LN_OK;
@@ -128,14 +139,16 @@ static ln_status run(cli_ctx *ctx, const bench_opts *o, ln_result *result)
     bench_times t = { 0 };
     char *dir = NULL, *file = NULL, *text = NULL;
     double seconds = 0;
+    int64_t window = 0;
     const char *base = getenv("TMPDIR");
     LN_TRY(ln__path_join(&dir, base && *base ? base : P_tmpdir, "linnet-bench-XXXXXX"));
     if (!mkdtemp(dir))
         LN_FAIL(LN_ERR_IO, "%s: cannot make a temporary directory", dir);
     LN_TRY(ln__path_join(&file, dir, "calib.txt"));
+    LN_TRY(window_of(&window, ctx->operand[1], tokens));
     LN_TRY(bench_limits_measure(&limits));
     LN_TRY(bench_limits_report(ctx, &limits));
-    LN_TRY(bench_model_open(&b, ctx, 0, LN_MIN(WINDOW, tokens)));
+    LN_TRY(bench_model_open(&b, ctx, 0, window));
     LN_TRY(bench_time(&t, o->repeat, forward_once, &b));
     const double forward = t.best * (double)tokens / (double)b.n_tokens;
     bench_model_close(&b);
@@ -144,7 +157,7 @@ static ln_status run(cli_ctx *ctx, const bench_opts *o, ln_result *result)
         LN_TRY(bench_text(&text, (size_t)tokens * 8, (uint64_t)ctx->common.seed));
         LN_TRY(ln__file_write(file, text, strlen(text)));
     }
-    LN_TRY(compress_once(ctx, &stages, &seconds, dir, o->text ? o->text : file, tokens));
+    LN_TRY(compress_once(ctx, &stages, &seconds, dir, o->text ? o->text : file, tokens, window));
     LN_TRY(ln_result_integer(result, "tokens", tokens));
     LN_TRY(say_run(ctx, &stages, seconds, forward));
     if (o->peer)

@@ -7,8 +7,6 @@
 
 #include <stdatomic.h>
 
-#include "core/kernels.h"
-
 static const int16_t few_dense[3][LN_DTYPE_COUNT] = {
     [LN_CPU_REF] = { [LN_F32] = 1,
                      [LN_F16] = 1,
@@ -79,12 +77,11 @@ void ln__linop_force_path(int path)
     atomic_store(&forced, path);
 }
 
-int64_t ln__few_tokens(const ln__part *p, bool exact)
+int64_t ln__few_tokens(const ln__kernels *k, const ln__part *p, bool exact)
 {
     const ln__path path = (ln__path)atomic_load_explicit(&forced, memory_order_relaxed);
     if (path != LN_PATH_AUTO)
         return path == LN_PATH_FEW ? INT64_MAX : 1;
-    const ln__kernels *k = ln__k();
     if (p->sparse)
         return k->codes[p->dtype] ? few_codes[k->level] : few_tiled[k->level];
     if (!ln__part_by_rows(p) || !k->gemv[p->dtype] || (exact && k->gemv_takes_q8[p->dtype]))

@@ -2,6 +2,7 @@
 #ifndef LINNET_LINOP_DISPATCH_H
 #define LINNET_LINOP_DISPATCH_H
 
+#include "core/kernels.h"
 #include "linop/part.h"
 
 typedef enum ln__path {
@@ -10,7 +11,7 @@ typedef enum ln__path {
     LN_PATH_MANY = 2 /* row tiles widened to f32, then GEMM                   */
 } ln__path;
 
-/* The most tokens for which FEW is the faster path for this part on the kernel table in use. */
-int64_t ln__few_tokens(const ln__part *p, bool exact);
+/* The most tokens for which FEW is the faster path for this part with these kernels. */
+int64_t ln__few_tokens(const ln__kernels *k, const ln__part *p, bool exact);
 
 #endif

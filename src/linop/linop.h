@@ -50,8 +50,8 @@ ln_status ln__linop_apply_many(const ln_linop *const *ops, float *const *y, cons
  * that compare prefill with decode switch it on. */
 void ln__linop_exact(bool on);
 bool ln__linop_is_exact(void);
-/* The same for the products that this thread starts from now on; returns what it was. Scoring works like this, so that a
- * likelihood does not depend on how many tokens happened to go through a layer together. */
+/* The same for the products that this thread starts from now on; returns what it was. Scoring works like this, so that
+ * a likelihood does not depend on how many tokens happened to go through a layer together. */
 bool ln__linop_exact_here(bool on);
 /* For benches and tests: 0 measured dispatch, 1 always the kernels for few tokens, 2 always those for many. */
 void ln__linop_force_path(int path);

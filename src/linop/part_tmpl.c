@@ -87,12 +87,10 @@ static void NAME(block_gemm)(bool tb, int64_t m, int64_t n, int64_t k, const REA
 {
     if (m == 1)
         BLAS(gemv)
-        (CblasRowMajor, tb ? CblasNoTrans : CblasTrans, (int)(tb ? n : k), (int)(tb ? k : n), 1, b, (int)ldb, a, 1,
-         beta, c, 1);
-    else
-        BLAS(gemm)
-        (CblasRowMajor, CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
-         (int)ldb, beta, c, (int)ldc);
+    (CblasRowMajor, tb ? CblasNoTrans : CblasTrans, (int)(tb ? n : k), (int)(tb ? k : n), 1, b, (int)ldb, a, 1, beta, c,
+     1);
+    else BLAS(gemm)(CblasRowMajor, CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)lda,
+                    b, (int)ldb, beta, c, (int)ldc);
 }
 
 /* X (T, columns [begin, end)) = sum over row tiles of Y (T, tile) P (tile, columns). */

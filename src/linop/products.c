@@ -116,7 +116,7 @@ static void plan(run *r, const ln__product *product, int n, int64_t T)
     for (int i = 0; i < n; i++) {
         job *j = &r->job[i];
         *j = (job){ .p = product[i] };
-        j->few = T <= ln__few_tokens(product[i].part, exact);
+        j->few = T <= ln__few_tokens(r->k, product[i].part, exact);
         if (j->few)
             plan_few(r, j, exact);
         else
@@ -275,10 +275,10 @@ static void chunks(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-ln_status ln__products(const ln__product *product, int n, int64_t T)
+ln_status ln__products_with(const ln__kernels *k, const ln__product *product, int n, int64_t T)
 {
     ln_status st = LN_OK;
-    run r = { .k = ln__k() };
+    run r = { .k = k };
     ln__scratch scratch = { NULL, 0 };
     size_t packed = 0;
     int64_t total = 0;
@@ -301,4 +301,9 @@ ln_status ln__products(const ln__product *product, int n, int64_t T)
 done:
     ln__scratch_put(&scratch);
     return st;
+}
+
+ln_status ln__products(const ln__product *product, int n, int64_t T)
+{
+    return ln__products_with(ln__k(), product, n, T);
 }

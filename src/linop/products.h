@@ -2,6 +2,7 @@
 #ifndef LINNET_LINOP_PRODUCTS_H
 #define LINNET_LINOP_PRODUCTS_H
 
+#include "core/kernels.h"
 #include "linop/part.h"
 
 enum { LN_PRODUCTS = 8 };
@@ -17,5 +18,7 @@ typedef struct ln__product {
 
 /* n <= LN_PRODUCTS products of T tokens each. Neighbours with the same x share its packed form. */
 ln_status ln__products(const ln__product *product, int n, int64_t T);
+/* The same with a table that is not the one in use: for kernels that this CPU lacks, in tests. */
+ln_status ln__products_with(const ln__kernels *k, const ln__product *product, int n, int64_t T);
 
 #endif

@@ -169,7 +169,11 @@ ln_status ln_linop_dict(ln_linop **out, const ln_tensor *d, const ln_tensor *c, 
     LN_TRY(ln_tensor_new(&wide, LN_F64, 1, &nnz));
     LN_TRY(ln_tensor_new(&mask, LN_U8, 2, (const int64_t[]){ codes.rows, (codes.cols + 7) / 8 }));
     LN_TRY(pack(&codes, ln_tensor_data(wide), ln_tensor_data(mask), &nnz));
-    LN_TRY(ln_tensor_convert(&values, wide, dt));
+    st = ln_tensor_convert(&values, wide, dt);
+    if (st != LN_OK) {
+        st = ln__fail_in(st, "%s: codes", verb);
+        goto done;
+    }
     LN_TRY(ln_linop_dict_packed(out, d, values, mask));
 done:
     ln_tensor_release(wide);

@@ -78,7 +78,11 @@ static ln_status convert_checked(ln_tensor **out, const ln_tensor *t, ln_dtype d
 {
     ln_status st = LN_OK;
     ln_tensor *c = NULL;
-    LN_TRY(ln_tensor_convert(&c, t, dt));
+    st = ln_tensor_convert(&c, t, dt);
+    if (st != LN_OK) {
+        st = ln__fail_in(st, "%s", name);
+        goto done;
+    }
     LN_TRY(ln_tensor_check_finite(c, name));
     *out = c;
     c = NULL;

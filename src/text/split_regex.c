@@ -34,8 +34,9 @@ static void give(void *p, void *unused)
 #define SPACES                                                                                                         \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
-/* \s and \S spelled out; inside a class \S stays as it is. */
-static ln_status translate(ln__buf *out, const char *p, size_t n)
+/* \s and \S spelled out; inside a class \S stays as it is. Set arithmetic ("[a[b]]", "[a&&b]") means something else to
+ * PCRE2 than to the writers of tokenizer files, so it is refused. */
+static ln_status translate(ln__buf *out, const char *p, size_t n, const char *what)
 {
     ln_status st = LN_OK;
     bool in_class = false;
@@ -51,6 +52,9 @@ static ln_status translate(ln__buf *out, const char *p, size_t n)
             st = ln__buf_add(out, p + i, 2);
             i++;
         } else {
+            if (in_class && ((c == '[' && next != ':') || (c == '&' && next == '&')))
+                return ln__fail(LN_ERR_UNSUPPORTED, "%s: pattern '%.*s': sets within a character class", what,
+                                (int)LN_MIN(n, 200), p);
             if (c == '[' && !in_class) {
                 in_class = true;
                 if (next == '^' && i + 2 < n && p[i + 2] == ']') { /* "[^]…": the bracket is a member */
@@ -79,7 +83,7 @@ ln_status ln__regex_new(ln__regex **out, const char *pattern, size_t len, const 
     LN_TRY(LN_NEW0(&r, 1));
     LN_TRY(ln__strndup(&r->source, pattern, len));
     LN_TRY(ln__buf_add(&b, "", 0));
-    LN_TRY(translate(&b, pattern, len));
+    LN_TRY(translate(&b, pattern, len, what));
     r->memory = pcre2_general_context_create(take, give, NULL);
     pcre2_compile_context *compile = r->memory ? pcre2_compile_context_create(r->memory) : NULL;
     r->context = r->memory ? pcre2_match_context_create(r->memory) : NULL;

@@ -367,7 +367,7 @@ static void scores_merge_the_best_first(void **state)
     ln_archive *a = NULL;
     ln_tokenizer *t = NULL;
     ln__gguf_string strings[N];
-    static char bytes[256][8];
+    static char bytes[256][16];
     float score[N];
     int32_t type[N];
     for (int i = 0; i < N; i++) {

@@ -3,9 +3,10 @@ set(LINNET_ROOMS "" CACHE INTERNAL "")
 
 add_library(linnet_flags INTERFACE)
 target_compile_options(linnet_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
-                       -Wmissing-prototypes -fno-math-errno -fno-trapping-math -ffp-contract=off
-                       # under sanitizers gcc's flow analysis sees paths that do not exist
-                       $<$<AND:$<BOOL:${LINNET_WERROR}>,$<NOT:$<BOOL:${LINNET_SANITIZE}>>>:-Werror>)
+                       -Wmissing-prototypes -fno-math-errno -fno-trapping-math -ffp-contract=off)
+if(LINNET_WERROR AND NOT LINNET_SANITIZE) # under sanitizers gcc's flow analysis sees paths that do not exist
+  target_compile_options(linnet_flags INTERFACE -Werror)
+endif()
 target_compile_definitions(linnet_flags INTERFACE _GNU_SOURCE)
 target_include_directories(linnet_flags INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 if(LINNET_SANITIZE)

@@ -32,7 +32,7 @@ typedef struct scale {
     int64_t calib_tokens;
     double fraction[FRACTIONS];
     int64_t fractions;
-    bool wrong_domain;
+    bool wrong_domain, quick_grid;
 } scale;
 
 static const scale full = { .measure = { .test_tokens = 32768,
@@ -122,13 +122,31 @@ done:
     return st;
 }
 
+/* The method's own options: defaults, but for the grid of a quick run. */
+static ln_status own_options(void **opts, const comparison *c, const ln_system *system)
+{
+    ln_status st = LN_OK;
+    void *own = NULL;
+    LN_TRY(ln__calloc(&own, 1, system->opts_size));
+    ln_params_defaults(system->params, own);
+    if (c->scale->quick_grid && strcmp(system->name, "rocket") == 0)
+        LN_TRY(ln_params_set(system->params, own, "grid", "quick", system->name));
+    *opts = own;
+    own = NULL;
+done:
+    ln__free(own);
+    return st;
+}
+
 /* Compresses into WORK/TAG-METHOD-PERCENT. `f` counts the fractions made before this one. */
 static ln_status compress_one(char **out, double *seconds, comparison *c, const char *tag, const char *calib,
                               int method, double remove, int64_t f)
 {
     ln_status st = LN_OK;
     char *dir = NULL, *profile = NULL;
+    void *own = NULL;
     const double started = ln__now();
+    const ln_system *system = ln_system_find("compress", methods[method].system);
     ln_compress_opts o = LN_COMPRESS_OPTS_INIT;
     o.remove = remove;
     o.calib = calib;
@@ -140,14 +158,16 @@ static ln_status compress_one(char **out, double *seconds, comparison *c, const 
     o.payload = &c->ctx->progress;
     LN_TRY(earlier_profile(&profile, c, tag, method, f));
     o.profile = profile;
+    LN_TRY(own_options(&own, c, system));
     LN_TRY(ln__sprintf(&dir, "%s/%s-%s-%02.0f", c->work, tag, methods[method].name, 100 * remove));
-    LN_TRY(ln_compress(ln_system_find("compress", methods[method].system), c->dense, dir, &o, NULL, NULL));
+    LN_TRY(ln_compress(system, c->dense, dir, &o, own, NULL));
     *seconds = ln__now() - started;
     *out = dir;
     dir = NULL;
 done:
     ln__free(dir);
     ln__free(profile);
+    ln__free(own);
     return st;
 }
 

@@ -3,9 +3,10 @@
  * For every layer and removed fraction the best ratio ks = atoms / non-zeros per code is found on a grid; the knapsack
  * then gives each layer its fraction. The full grid is the paper's: cr in steps of 0.05, ks = 1.0, 1.1 … 3.0. The
  * coarse grid has cr in steps of 0.1 and, since the error has one minimum in ks, walks to it in steps of 0.2 from where
- * the last fraction had its own, and then tries the lowest point of the parabola through the last three. Pitfall: ks
- * whose dictionary would exceed min(d1, d2) do not exist and are skipped, not reused. Source: ROCKET, arXiv 2602.11008,
- * sections 3, 4 and appendices A, C. */
+ * the last fraction had its own, and then tries the lowest point of the parabola through the last three. The
+ * quick grid has four fractions only, multiples of the one that is asked.
+ * Pitfall: ks whose dictionary would exceed min(d1, d2) do not exist and are skipped, not reused.
+ * Source: ROCKET, arXiv 2602.11008, sections 3, 4 and appendices A, C. */
 #include <math.h>
 #include <string.h>
 
@@ -14,9 +15,11 @@
 #include "compress/systems.h"
 #include "linalg/linalg.h"
 
+enum { GRID_COARSE = 0, GRID_FULL = 1, GRID_QUICK = 2 };
+
 typedef struct rocket_opts {
     uint32_t struct_size;
-    int32_t grid;   /* 0 coarse, 1 full                 */
+    int32_t grid;   /* GRID_*                           */
     int32_t error;  /* 0 original, 1 output             */
     int32_t select; /* 0 whitened, 1 original           */
     int32_t als;
@@ -24,7 +27,8 @@ typedef struct rocket_opts {
 } rocket_opts;
 
 static const ln_param params[] = {
-    LN_P_CHOICE(rocket_opts, grid, 0, "coarse|full", "fractions and ratios tried per layer"),
+    LN_P_CHOICE(rocket_opts, grid, GRID_COARSE, "coarse|full|quick",
+                "fractions and ratios tried per layer; quick: four fractions around --remove, for a first look"),
     LN_P_CHOICE(rocket_opts, error, 0, "original|output",
                 "error the ratios and the budget minimise: of the weight, or of its outputs"),
     LN_P_CHOICE(rocket_opts, select, 0, "whitened|original", "error that decides whether the updated dictionary stays"),
@@ -46,8 +50,15 @@ static ln__rocket_method method_of(const rocket_opts *o)
 
 static int64_t grid(double *cr, double remove, const void *opts)
 {
+    static const double quick[] = { 0.5, 1, 2, 3 };
     const rocket_opts *o = opts;
-    return ln__cr_grid(cr, o->grid ? 0.05 : 0.1, remove);
+    int64_t n = 0;
+    if (o->grid != GRID_QUICK)
+        return ln__cr_grid(cr, o->grid == GRID_FULL ? 0.05 : 0.1, remove);
+    for (int64_t i = 0; i < LN_COUNT(quick); i++)
+        if (i < 2 || quick[i] * remove < 0.9)
+            cr[n++] = quick[i] * remove;
+    return n;
 }
 
 /* The layer being profiled; for one fraction, the errors of the ratios tried so far. */
@@ -150,7 +161,7 @@ static ln_status profile(ln__option_list *list, const ln__whitened *wh, const do
             .wh = wh, .order = order, .work = &work, .method = method_of(o), .by_output = o->error == 1, .cr = cr[c]
         };
         s.method.als = 0; /* the extension refines the final factors only */
-        LN_TRY(search_ratios(&s, o->grid == 1, start));
+        LN_TRY(search_ratios(&s, o->grid == GRID_FULL, start));
         if (s.best.removed > 0)
             list->items[list->n++] = s.best;
         if (s.at > 0)
@@ -222,7 +233,7 @@ static double candidate_cost(double d1, double d2, double k)
 static double profile_cost(double d1, double d2, const void *opts)
 {
     const rocket_opts *o = opts;
-    const double candidates = o->grid ? RATIOS - 1 : 5;
+    const double candidates = o->grid == GRID_FULL ? RATIOS - 1 : 5;
     return candidates * candidate_cost(d1, d2, 0.6 * d1 * d2 / (d1 + d2 / 1.7));
 }
 

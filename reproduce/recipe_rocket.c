@@ -48,10 +48,11 @@ static const scale full = { .measure = { .test_tokens = 32768,
                             .wrong_domain = true };
 
 static const scale quick = {
-    .measure = { .test_tokens = 4096, .context = 512, .pairs = 200, .prompt = 256, .new_tokens = 16, .repeat = 1 },
-    .calib_tokens = 4096,
+    .measure = { .test_tokens = 2048, .context = 512, .pairs = 134, .prompt = 256, .new_tokens = 16, .repeat = 1 },
+    .calib_tokens = 3072,
     .fraction = { 0.2 },
-    .fractions = 1
+    .fractions = 1,
+    .quick_grid = true
 };
 
 typedef struct comparison {

@@ -4,7 +4,7 @@
  * then gives each layer its fraction. The full grid is the paper's: cr in steps of 0.05, ks = 1.0, 1.1 … 3.0. The
  * coarse grid has cr in steps of 0.1 and, since the error has one minimum in ks, walks to it in steps of 0.2 from where
  * the last fraction had its own, and then tries the lowest point of the parabola through the last three. The
- * quick grid has four fractions only, multiples of the one that is asked.
+ * quick grid has three fractions only, multiples of the one that is asked.
  * Pitfall: ks whose dictionary would exceed min(d1, d2) do not exist and are skipped, not reused.
  * Source: ROCKET, arXiv 2602.11008, sections 3, 4 and appendices A, C. */
 #include <math.h>
@@ -28,7 +28,7 @@ typedef struct rocket_opts {
 
 static const ln_param params[] = {
     LN_P_CHOICE(rocket_opts, grid, GRID_COARSE, "coarse|full|quick",
-                "fractions and ratios tried per layer; quick: four fractions around --remove, for a first look"),
+                "fractions and ratios tried per layer; quick: three fractions around --remove, for a first look"),
     LN_P_CHOICE(rocket_opts, error, 0, "original|output",
                 "error the ratios and the budget minimise: of the weight, or of its outputs"),
     LN_P_CHOICE(rocket_opts, select, 0, "whitened|original", "error that decides whether the updated dictionary stays"),
@@ -50,7 +50,7 @@ static ln__rocket_method method_of(const rocket_opts *o)
 
 static int64_t grid(double *cr, double remove, const void *opts)
 {
-    static const double quick[] = { 0.5, 1, 2, 3 };
+    static const double quick[] = { 0.5, 1, 2 };
     const rocket_opts *o = opts;
     int64_t n = 0;
     if (o->grid != GRID_QUICK)

@@ -110,14 +110,24 @@ ln_status measure_model(measures *out, cli_ctx *ctx, const char *path, const mea
 {
     ln_status st = LN_OK;
     ln_model *m = NULL;
-    measures got = { 0 };
+    measures got = { .seconds = out->seconds };
     LN_TRY(ln_model_open(&m, path));
     got.bytes = ln_model_bytes(m);
     got.parameters = ln_model_params(m);
     LN_TRY(score_text(&got, ctx, m, data->test, plan));
     LN_TRY(score_items(&got, ctx, m, data, plan));
-    LN_TRY(time_tokens(&got, m, data->test, plan));
     *out = got;
+done:
+    ln_model_release(m);
+    return st;
+}
+
+ln_status measure_speed(measures *out, const char *path, const char *text, const measure_plan *plan)
+{
+    ln_status st = LN_OK;
+    ln_model *m = NULL;
+    LN_TRY(ln_model_open(&m, path));
+    LN_TRY(time_tokens(out, m, text, plan));
 done:
     ln_model_release(m);
     return st;
@@ -127,12 +137,77 @@ ln_status measure_perplexity(measures *out, cli_ctx *ctx, const char *path, cons
 {
     ln_status st = LN_OK;
     ln_model *m = NULL;
-    measures got = { 0 };
+    measures got = { .seconds = out->seconds };
     LN_TRY(ln_model_open(&m, path));
     LN_TRY(score_text(&got, ctx, m, text, plan));
     *out = got;
 done:
     ln_model_release(m);
+    return st;
+}
+
+/* ---- the journal's form ---- */
+
+static const struct {
+    const char *name;
+    size_t at;
+} reals[] = {
+    { "perplexity", offsetof(measures, perplexity) },
+    { "mean_nll", offsetof(measures, mean_nll) },
+    { "standard_error", offsetof(measures, standard_error) },
+    { "blimp", offsetof(measures, blimp) },
+    { "arc", offsetof(measures, arc) },
+    { "arc_norm", offsetof(measures, arc_norm) },
+    { "piqa", offsetof(measures, piqa) },
+    { "piqa_norm", offsetof(measures, piqa_norm) },
+    { "seconds", offsetof(measures, seconds) },
+};
+static const struct {
+    const char *name;
+    size_t at;
+} counts[] = {
+    { "n_blimp", offsetof(measures, n_blimp) },       { "n_arc", offsetof(measures, n_arc) },
+    { "n_piqa", offsetof(measures, n_piqa) },         { "bytes", offsetof(measures, bytes) },
+    { "parameters", offsetof(measures, parameters) },
+};
+
+ln_status measure_journal(json_t **out, const measures *m)
+{
+    ln_status st = LN_OK;
+    json_t *o = json_object();
+    for (int64_t i = 0; i < LN_COUNT(reals); i++) {
+        double value;
+        memcpy(&value, (const char *)m + reals[i].at, sizeof value);
+        LN_TRY(ln__json_set(o, reals[i].name, json_real(value)));
+    }
+    for (int64_t i = 0; i < LN_COUNT(counts); i++) {
+        int64_t value;
+        memcpy(&value, (const char *)m + counts[i].at, sizeof value);
+        LN_TRY(ln__json_set(o, counts[i].name, json_integer(value)));
+    }
+    *out = o;
+    o = NULL;
+done:
+    json_decref(o);
+    return st;
+}
+
+ln_status measure_from_json(measures *m, const json_t *object, const char *what)
+{
+    ln_status st = LN_OK;
+    measures got = { 0 };
+    for (int64_t i = 0; i < LN_COUNT(reals); i++) {
+        double value;
+        LN_TRY(ln__json_real(&value, object, reals[i].name, 0, what));
+        memcpy((char *)&got + reals[i].at, &value, sizeof value);
+    }
+    for (int64_t i = 0; i < LN_COUNT(counts); i++) {
+        int64_t value;
+        LN_TRY(ln__json_int(&value, object, counts[i].name, 0, what));
+        memcpy((char *)&got + counts[i].at, &value, sizeof value);
+    }
+    *m = got;
+done:
     return st;
 }
 

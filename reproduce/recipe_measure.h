@@ -24,11 +24,17 @@ typedef struct measures {
     int64_t n_blimp, n_arc, n_piqa;
     int64_t bytes, parameters;
     double prefill, decode; /* tokens per second */
+    double seconds;         /* to make the model; the caller's */
 } measures;
+/* All but the speeds. */
 ln_status measure_model(measures *out, cli_ctx *ctx, const char *path, const measure_data *data,
                         const measure_plan *plan);
 /* Perplexity alone. */
 ln_status measure_perplexity(measures *out, cli_ctx *ctx, const char *path, const char *text, const measure_plan *plan);
+ln_status measure_speed(measures *out, const char *path, const char *text, const measure_plan *plan);
+/* All but the speeds as a new JSON object for a journal, and back. */
+ln_status measure_journal(json_t **out, const measures *m);
+ln_status measure_from_json(measures *m, const json_t *object, const char *what);
 /* The measures as members of a JSON object. */
 ln_status measure_to_json(json_t *object, const measures *m, const measure_plan *plan);
 /* Standard deviation of a difference of two proportions. */

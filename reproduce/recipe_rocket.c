@@ -5,11 +5,16 @@
  * in windows of 512. The model is the f16 copy of the source, so that sizes and speeds compare at equal width. All
  * methods share the Grams, and all runs of ROCKET one profile. Claims: the order of the perplexities, the
  * reversed order of the BLiMP accuracies (within one standard deviation), and for a calibration text of another kind
- * (Shakespeare) worse results in the same order. */
+ * (Shakespeare) worse results in the same order.
+ *
+ * What a row measured is journalled in the work directory, so that a stopped run goes on. Speeds are measured at the
+ * end, one model after the other, and again by a run that found all rows finished. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/file.h"
+#include "core/journal.h"
 #include "core/json.h"
 #include "recipe_measure.h"
 
@@ -62,6 +67,7 @@ typedef struct comparison {
     const char *work;
     char *source, *dense, *calib, *shakespeare, *grams;
     measure_data data;
+    ln__journal *journal;
     json_t *rows;
     measures base, row[FRACTIONS][METHODS], wrong[METHODS];
 } comparison;
@@ -76,7 +82,7 @@ static void say_header(const comparison *c)
         cli_say(c->ctx, " %7s", "BLiMP");
     if (p->choices > 0)
         cli_say(c->ctx, " %9s %7s", "ARC-easy", "PIQA");
-    cli_say(c->ctx, " %9s %9s %9s\n", "MB", "prefill/s", "decode/s");
+    cli_say(c->ctx, " %9s\n", "MB");
 }
 
 static void say_row(const comparison *c, const char *label, double remove, const measures *m)
@@ -88,15 +94,14 @@ static void say_row(const comparison *c, const char *label, double remove, const
         cli_say(c->ctx, " %6.1f%%", 100 * m->blimp);
     if (p->choices > 0)
         cli_say(c->ctx, " %8.1f%% %6.1f%%", 100 * m->arc, 100 * m->piqa);
-    cli_say(c->ctx, " %9.1f %9.0f %9.1f\n", (double)m->bytes / 1e6, m->prefill, m->decode);
+    cli_say(c->ctx, " %9.1f\n", (double)m->bytes / 1e6);
     fflush(stdout);
 }
 
-static ln_status add_row(comparison *c, const char *method, const char *calibration, double remove, double seconds,
-                         const measures *m)
+static ln_status add_row(comparison *c, const char *method, const char *calibration, double remove, const measures *m)
 {
     ln_status st = LN_OK;
-    json_t *row = json_pack("{s:s,s:f,s:f}", "method", method, "removed", remove, "compress_seconds", seconds);
+    json_t *row = json_pack("{s:s,s:f,s:f}", "method", method, "removed", remove, "compress_seconds", m->seconds);
     if (!row)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
     if (calibration) {
@@ -139,18 +144,24 @@ done:
     return st;
 }
 
-/* Compresses into WORK/TAG-METHOD-PERCENT. `f` counts the fractions made before this one. */
-static ln_status compress_one(char **out, double *seconds, comparison *c, const char *tag, const char *calib,
-                              int method, double remove, int64_t f)
+/* WORK/TAG-METHOD-PERCENT. */
+static ln_status model_dir(char **dir, const comparison *c, const char *tag, int method, double remove)
+{
+    return ln__sprintf(dir, "%s/%s-%s-%02.0f", c->work, tag, methods[method].name, 100 * remove);
+}
+
+/* Compresses into model_dir. `f` counts the fractions made before this one. */
+static ln_status compress_one(double *seconds, comparison *c, const char *dir, const char *tag, int method,
+                              double remove, int64_t f)
 {
     ln_status st = LN_OK;
-    char *dir = NULL, *profile = NULL;
+    char *profile = NULL;
     void *own = NULL;
     const double started = ln__now();
     const ln_system *system = ln_system_find("compress", methods[method].system);
     ln_compress_opts o = LN_COMPRESS_OPTS_INIT;
     o.remove = remove;
-    o.calib = calib;
+    o.calib = strcmp(tag, "wikitext") == 0 ? c->calib : c->shakespeare;
     o.calib_tokens = c->scale->calib_tokens;
     o.budget = methods[method].budget;
     o.cache = c->grams;
@@ -160,45 +171,90 @@ static ln_status compress_one(char **out, double *seconds, comparison *c, const 
     LN_TRY(earlier_profile(&profile, c, tag, method, f));
     o.profile = profile;
     LN_TRY(own_options(&own, c, system));
-    LN_TRY(ln__sprintf(&dir, "%s/%s-%s-%02.0f", c->work, tag, methods[method].name, 100 * remove));
     LN_TRY(ln_compress(system, c->dense, dir, &o, own, NULL));
     *seconds = ln__now() - started;
-    *out = dir;
-    dir = NULL;
 done:
-    ln__free(dir);
     ln__free(profile);
     ln__free(own);
+    return st;
+}
+
+/* One row up to its speeds: from the journal when it is there with its model, else made and journalled. */
+static ln_status make_row(measures *m, comparison *c, const char *tag, int method, double remove, int64_t f)
+{
+    ln_status st = LN_OK;
+    char *dir = NULL;
+    json_t *row = NULL;
+    const bool matched = strcmp(tag, "wikitext") == 0;
+    LN_TRY(model_dir(&dir, c, tag, method, remove));
+    const char *const name = strrchr(dir, '/') + 1;
+    const json_t *known = ln__journal_find(c->journal, name);
+    if (known && ln__file_exists(dir)) {
+        st = measure_from_json(m, known, name);
+        goto done;
+    }
+    LN_TRY(compress_one(&m->seconds, c, dir, tag, method, remove, f));
+    if (matched)
+        LN_TRY(measure_model(m, c->ctx, dir, &c->data, &c->scale->measure));
+    else
+        LN_TRY(measure_perplexity(m, c->ctx, dir, c->data.test, &c->scale->measure));
+    LN_TRY(measure_journal(&row, m));
+    LN_TRY(ln__journal_add(c->journal, name, row));
+done:
+    json_decref(row);
+    ln__free(dir);
     return st;
 }
 
 static ln_status run_row(comparison *c, int64_t f, int method)
 {
     ln_status st = LN_OK;
-    char *dir = NULL;
-    double seconds = 0;
     const double remove = c->scale->fraction[f];
     measures *m = &c->row[f][method];
-    LN_TRY(compress_one(&dir, &seconds, c, "wikitext", c->calib, method, remove, f));
-    LN_TRY(measure_model(m, c->ctx, dir, &c->data, &c->scale->measure));
+    LN_TRY(make_row(m, c, "wikitext", method, remove, f));
     say_row(c, methods[method].label, remove, m);
-    LN_TRY(add_row(c, methods[method].name, NULL, remove, seconds, m));
 done:
-    ln__free(dir);
     return st;
 }
 
 static ln_status run_wrong_domain(comparison *c, int method)
 {
     ln_status st = LN_OK;
-    char *dir = NULL;
-    double seconds = 0;
-    LN_TRY(compress_one(&dir, &seconds, c, "shakespeare", c->shakespeare, method, WRONG_FRACTION, 0));
-    LN_TRY(measure_perplexity(&c->wrong[method], c->ctx, dir, c->data.test, &c->scale->measure));
+    measures *m = &c->wrong[method];
+    LN_TRY(make_row(m, c, "shakespeare", method, WRONG_FRACTION, 0));
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "%-18s %7.0f%% %12.2f  (calibrated on Shakespeare)\n", methods[method].label, 100 * WRONG_FRACTION,
-            c->wrong[method].perplexity);
-    LN_TRY(add_row(c, methods[method].name, "tinyshakespeare", WRONG_FRACTION, seconds, &c->wrong[method]));
+            m->perplexity);
+done:
+    return st;
+}
+
+/* ---- speeds: one after the other, so that they compare ---- */
+
+static ln_status time_row(comparison *c, const char *label, double remove, const char *dir, measures *m)
+{
+    ln_status st = LN_OK;
+    LN_TRY(measure_speed(m, dir, c->data.test, &c->scale->measure));
+    ln__progress_end(&c->ctx->progress);
+    cli_say(c->ctx, "%-18s %7.0f%% %12.0f %9.1f\n", label, 100 * remove, m->prefill, m->decode);
+    fflush(stdout);
+done:
+    return st;
+}
+
+static ln_status time_all(comparison *c)
+{
+    ln_status st = LN_OK;
+    char *dir = NULL;
+    cli_say(c->ctx, "%-18s %8s %12s %9s\n", "", "removed", "prefill/s", "decode/s");
+    LN_TRY(time_row(c, "dense, f16", 0, c->dense, &c->base));
+    for (int64_t f = 0; f < c->scale->fractions; f++)
+        for (int k = 0; k < METHODS; k++) {
+            ln__free(dir);
+            dir = NULL;
+            LN_TRY(model_dir(&dir, c, "wikitext", k, c->scale->fraction[f]));
+            LN_TRY(time_row(c, methods[k].label, c->scale->fraction[f], dir, &c->row[f][k]));
+        }
 done:
     ln__free(dir);
     return st;
@@ -320,16 +376,60 @@ done:
 static ln_status run_dense(comparison *c)
 {
     ln_status st = LN_OK;
-    ln_convert_opts o = LN_CONVERT_OPTS_INIT;
-    o.merge = 1;
-    o.force = 1;
-    o.progress = ln__progress_show;
-    o.payload = &c->ctx->progress;
-    LN_TRY(ln_convert(c->source, c->dense, &o, NULL));
-    LN_TRY(measure_model(&c->base, c->ctx, c->dense, &c->data, &c->scale->measure));
+    json_t *row = NULL;
+    const json_t *known = ln__journal_find(c->journal, "dense");
+    if (known && ln__file_exists(c->dense)) {
+        LN_TRY(measure_from_json(&c->base, known, "dense"));
+    } else {
+        ln_convert_opts o = LN_CONVERT_OPTS_INIT;
+        o.merge = 1;
+        o.force = 1;
+        o.progress = ln__progress_show;
+        o.payload = &c->ctx->progress;
+        LN_TRY(ln_convert(c->source, c->dense, &o, NULL));
+        LN_TRY(measure_model(&c->base, c->ctx, c->dense, &c->data, &c->scale->measure));
+        LN_TRY(measure_journal(&row, &c->base));
+        LN_TRY(ln__journal_add(c->journal, "dense", row));
+    }
     say_row(c, "dense, f16", 0, &c->base);
-    LN_TRY(add_row(c, "dense", NULL, 0, 0, &c->base));
 done:
+    json_decref(row);
+    return st;
+}
+
+static ln_status add_rows(comparison *c)
+{
+    ln_status st = LN_OK;
+    LN_TRY(add_row(c, "dense", NULL, 0, &c->base));
+    for (int64_t f = 0; f < c->scale->fractions; f++)
+        for (int k = 0; k < METHODS; k++)
+            LN_TRY(add_row(c, methods[k].name, NULL, c->scale->fraction[f], &c->row[f][k]));
+    if (c->scale->wrong_domain)
+        for (int k = WHITENED; k < METHODS; k++)
+            LN_TRY(add_row(c, methods[k].name, "tinyshakespeare", WRONG_FRACTION, &c->wrong[k]));
+done:
+    return st;
+}
+
+/* What the rows depend on. */
+static ln_status open_journal(comparison *c)
+{
+    ln_status st = LN_OK;
+    char *identity = NULL, *dir = NULL;
+    const char *const file[] = { c->source, c->calib, c->data.test, c->data.blimp, c->data.arc, c->data.piqa };
+    uint64_t hash[LN_COUNT(file)] = { 0 };
+    for (int64_t i = 0; i < LN_COUNT(file); i++) {
+        int64_t bytes = 0;
+        LN_TRY(ln__file_xxh64(&hash[i], &bytes, file[i]));
+    }
+    LN_TRY(ln__sprintf(
+        &identity, "%s %s %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64,
+        c->scale->quick_grid ? "quick" : "full", ln_version(), hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]));
+    LN_TRY(ln__sprintf(&dir, "%s/journal", c->work));
+    LN_TRY(ln__journal_open(&c->journal, dir, identity));
+done:
+    ln__free(identity);
+    ln__free(dir);
     return st;
 }
 
@@ -345,6 +445,8 @@ static ln_status compare(comparison *c)
     if (c->scale->wrong_domain)
         for (int k = WHITENED; k < METHODS; k++)
             LN_TRY(run_wrong_domain(c, k));
+    LN_TRY(time_all(c));
+    LN_TRY(add_rows(c));
     LN_TRY(ln__json_text(&text, c->rows, 0));
     LN_TRY(ln_result_json(c->result, "rows", text));
     LN_TRY(ln_result_integer(c->result, "calibration_tokens", c->scale->calib_tokens));
@@ -371,8 +473,10 @@ static ln_status run(cli_ctx *ctx, const recipe_opts *opts, ln_result *result)
     LN_TRY(work_dir_begin(&work, opts));
     c.work = work.path;
     LN_TRY(find_inputs(&c, opts));
+    LN_TRY(open_journal(&c));
     LN_TRY(compare(&c));
 done:
+    ln__journal_free(c.journal);
     work_dir_end(&work);
     measure_data_free(&c.data);
     ln__free(c.source);

@@ -4,7 +4,7 @@
  * array of strings only the place of every 32nd element is kept, so a vocabulary costs neither time nor memory here.
  * dims[0] of the file is the fastest axis; linnet lists the slowest first, so they are reversed.
  * Pitfall: a big-endian v3 file has the same magic; its version is byte-swapped and is recognised by that.
- * Format: github.com/ggml-org/ggml, docs/gguf.md. */
+ * Format: github.com/ggml-org/ggml/blob/master/docs/gguf.md. */
 #include "io/gguf_internal.h"
 
 #include <stdlib.h>

@@ -11,9 +11,11 @@ cmake --build build/fuzz
 for target in "$@"; do
     noun="${target#fuzz_}"
     mkdir -p "build/fuzz/found/$noun"
+    dictionary=()
+    [ ! -f "fuzz/$noun.dict" ] || dictionary=(-dict="fuzz/$noun.dict")
     echo "$target: $seconds s"
     "build/fuzz/fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
-        -artifact_prefix="build/fuzz/found/$noun-" "build/fuzz/found/$noun" "fuzz/corpus/$noun" \
+        -artifact_prefix="build/fuzz/found/$noun-" "${dictionary[@]}" "build/fuzz/found/$noun" "fuzz/corpus/$noun" \
         >"build/fuzz/$target.log" 2>&1 || { tail -40 "build/fuzz/$target.log"; exit 1; }
     grep -E 'stat::number_of_executed_units' "build/fuzz/$target.log"
 done

@@ -128,6 +128,7 @@ static void mistakes_are_told_with_their_line(void **state)
     assert_refuses("{% for a, b in [[1]] %}{% endfor %}", LN_ERR_ARG, "more variables");
     assert_refuses("{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", LN_ERR_ARG, "'m'");
     assert_refuses("{% set d.k = 2 %}", LN_ERR_ARG, "not a namespace");
+    assert_refuses("a\nb{{ 'x\xFF'|trim }}", LN_ERR_FORMAT, "line 2: the template is not UTF-8 text");
 }
 
 /* A template cannot run away: steps, nesting, memory and output end it with a message. */

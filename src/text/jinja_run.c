@@ -3,6 +3,7 @@
  * Scopes as in Jinja: a loop's body and a macro have their own, an `if` has not; what is set inside a loop is forgotten
  * at the end of each turn (namespace() exists to get around that). A macro sees its parameters and the top level. */
 #include "text/jinja_impl.h"
+#include "text/unicode.h"
 
 ln_status jj_assign(jj *j, jj_str name, jj_value v)
 {
@@ -221,10 +222,16 @@ ln_status jj_run(jj *j, const jj_node *body)
     return st;
 }
 
-/* \r\n and \r become \n; one line end at the very end goes. */
+/* \r\n and \r become \n; one line end at the very end goes. Damaged text would reach the character tables: refused. */
 static ln_status normalize_source(jj *j, const char *source, size_t n)
 {
     char *text = NULL;
+    const size_t valid = ln__utf8_valid(source, n);
+    if (valid < n) {
+        for (size_t i = 0; i < valid; i++)
+            j->line += source[i] == '\n';
+        return jj_fail(j, LN_ERR_FORMAT, "the template is not UTF-8 text");
+    }
     ln_status st = jj_alloc(j, &text, n + 1, 1);
     if (st != LN_OK)
         return st;

@@ -74,7 +74,7 @@ static ln_status make_dict(ln_linop **out, ln_dtype dt)
 {
     ln_status st = LN_OK;
     ln_tensor *d = NULL, *c = NULL;
-    const int64_t k = (int64_t)(kept * ROWS * COLS / (COLS + ROWS / 2));
+    const int64_t per_atom = COLS + ROWS / 2, k = (int64_t)(kept * ROWS * COLS / (double)per_atom);
     LN_TRY(random_matrix(&d, k, COLS, 0, dt, 6));
     LN_TRY(random_matrix(&c, ROWS, k, 0.5, LN_F32, 7));
     LN_TRY(ln_linop_dict(out, d, c, dt));

@@ -217,7 +217,8 @@ static void fish_option(void *place, const ln_param *p)
     const fish_place *at = place;
     char flag[64];
     cli_flag(flag, p);
-    for (int off = 0; off <= (p->type == LN_PARAM_BOOL && p->def != 0); off++) {
+    const int forms = p->type == LN_PARAM_BOOL && p->def != 0 ? 2 : 1;
+    for (int off = 0; off < forms; off++) {
         fputs("complete -c linnet", at->to);
         if (at->word)
             fprintf(at->to, " -n '__fish_seen_subcommand_from %s'", at->word);

@@ -11,7 +11,7 @@
 static char *flag_of(char *buf, const char *name)
 {
     size_t i = 0;
-    for (; name[i] && i < 63; i++)
+    for (; i < 63 && name[i]; i++)
         buf[i] = name[i] == '_' ? '-' : name[i];
     buf[i] = 0;
     return buf;

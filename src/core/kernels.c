@@ -47,12 +47,12 @@ static ln__cpu_level probe(unsigned *flags)
 /* "auto" and NULL give the best level. */
 static ln_status level_of(ln__cpu_level *out, const char *name, const char *who)
 {
-    if (!name || !strcmp(name, "auto")) {
+    if (!name || strcmp(name, "auto") == 0) {
         *out = best;
         return LN_OK;
     }
     for (int i = 0; i < 3; i++) {
-        if (strcmp(name, level_names[i]))
+        if (strcmp(name, level_names[i]) != 0)
             continue;
         if ((ln__cpu_level)i > best)
             return ln__fail(LN_ERR_UNSUPPORTED, "%s: this CPU supports at most %s, not %s", who, level_names[best],

@@ -40,8 +40,10 @@ static void gemv_blocks(reader *read, int64_t block, size_t block_bytes, float *
             for (int64_t i = 0; i < cols; i += block) {
                 read(piece, row + (size_t)(i / block) * block_bytes, block);
                 const ln__q8 *q = x + t * ldx + i / LN_BLOCK;
-                for (int64_t j = 0; j < block; j++)
-                    s += (double)piece[j] * q[j / LN_BLOCK].scale * q[j / LN_BLOCK].q[j % LN_BLOCK];
+                for (int64_t j = 0; j < block; j++) {
+                    const ln__q8 *b = q + j / LN_BLOCK;
+                    s += (double)piece[j] * b->scale * b->q[j % LN_BLOCK];
+                }
             }
             y[t * ldy + r] = (float)s;
         }

@@ -35,7 +35,8 @@ void ln__ref_to_f32_q3_k(float *dst, const void *src, int64_t n)
         for (int e = 0; e < LN_KBLOCK; e++) {
             const int half = e / 128, pair = e % 128 / 32, l = e % 32;
             const int q = (b->qs[32 * half + l] >> (2 * pair) & 3) - (b->hmask[l] >> (e / 32) & 1 ? 0 : 4);
-            dst[e] = d * (float)scale[e / 16] * (float)q;
+            const int part = e / 16;
+            dst[e] = d * (float)scale[part] * (float)q;
         }
     }
 }

@@ -96,7 +96,7 @@ static void rows_of(void *ctx, int64_t begin, int64_t end)
 ln_status ln__part_apply_f64(const ln__part *p, double *y, int64_t ldy, const double *x, int64_t ldx, int64_t T)
 {
     if (is_direct_f64(p))
-        return ln__dgemm(false, ln__part_by_rows(p), T, p->rows, p->cols, 1, x, ldx, (const double *)p->data,
+        return ln__dgemm(false, ln__part_by_rows(p), T, p->rows, p->cols, 1, x, ldx, (const void *)p->data,
                          ln__part_by_rows(p) ? p->rs : p->cs, 0, y, ldy);
     walk_f64 s = { .p = p, .in = x, .out = y, .ldi = ldx, .ldo = ldy, .T = T };
     ln__scratch scratch;

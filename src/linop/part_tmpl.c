@@ -6,13 +6,15 @@ static void NAME(read_run)(REAL *dst, const unsigned char *src, ln_dtype dt, int
     if (dt == OWN_DTYPE) {
         memcpy(dst, src, (size_t)n * sizeof *dst);
     } else if (dt == LN_F64) {
+        const double *from = (const void *)src;
         for (int64_t j = 0; j < n; j++)
-            dst[j] = (REAL)((const double *)src)[j];
+            dst[j] = (REAL)from[j];
+    } else if (OWN_DTYPE == LN_F32) {
+        ln__k()->to_f32[dt]((void *)dst, src, n);
     } else {
         float run[RUN];
-        float *to = sizeof(REAL) == sizeof(float) ? (float *)dst : run;
-        ln__k()->to_f32[dt](to, src, n);
-        for (int64_t j = 0; to == run && j < n; j++)
+        ln__k()->to_f32[dt](run, src, n);
+        for (int64_t j = 0; j < n; j++)
             dst[j] = (REAL)run[j];
     }
 }
@@ -114,7 +116,7 @@ static void NAME(columns_t)(void *ctx, int64_t begin, int64_t end)
 ln_status NAME(ln__part_apply_t)(const ln__part *p, REAL *x, int64_t ldx, const REAL *y, int64_t ldy, int64_t T)
 {
     if (NAME(is_direct)(p))
-        return GEMM(false, !ln__part_by_rows(p), T, p->cols, p->rows, 1, y, ldy, (const REAL *)p->data,
+        return GEMM(false, !ln__part_by_rows(p), T, p->cols, p->rows, 1, y, ldy, (const void *)p->data,
                     ln__part_by_rows(p) ? p->rs : p->cs, 0, x, ldx);
     NAME(walk) s = { .p = p, .in = y, .out = x, .ldi = ldy, .ldo = ldx, .T = T };
     ln__scratch scratch;

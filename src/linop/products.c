@@ -219,6 +219,7 @@ static void gemm(bool columns, int64_t m, int64_t n, int64_t k, const float *x, 
 static void few_rows(run *r, const job *j, int64_t row, int64_t n, float *tile)
 {
     const ln__part *p = j->p.part;
+    const float *data = (const void *)p->data;
     float *y = j->p.y + row;
     if (j->form == DIRECT && p->sparse) {
         r->k->codes[p->dtype](y, j->p.ldy, p->data, p->offsets + row, p->mask + row * p->mask_bytes, n, p->cols, j->p.x,
@@ -228,8 +229,7 @@ static void few_rows(run *r, const job *j, int64_t row, int64_t n, float *tile)
                              j->packed ? j->packed : j->p.x, j->packed ? j->ldp : j->p.ldx, r->T);
     } else if (j->form == COLUMNS) {
         for (int64_t t = 0; t < r->T; t++)
-            gemm(true, 1, n, p->cols, j->p.x + t * j->p.ldx, j->p.ldx, (const float *)p->data + row, p->cs,
-                 y + t * j->p.ldy, j->p.ldy);
+            gemm(true, 1, n, p->cols, j->p.x + t * j->p.ldx, j->p.ldx, data + row, p->cs, y + t * j->p.ldy, j->p.ldy);
     } else {
         ln__part_tile_f32(p, row, n, 0, p->cols, tile, p->cols);
         r->k->gemv[LN_F32](y, j->p.ldy, tile, (size_t)p->cols * sizeof *tile, n, p->cols, j->p.x, j->p.ldx, r->T);
@@ -239,7 +239,7 @@ static void few_rows(run *r, const job *j, int64_t row, int64_t n, float *tile)
 static void many_rows(run *r, const job *j, int64_t row, int64_t n, int64_t t, int64_t m, float *tile)
 {
     const ln__part *p = j->p.part;
-    const float *x = j->p.x + t * j->p.ldx, *data = (const float *)p->data;
+    const float *x = j->p.x + t * j->p.ldx, *data = (const void *)p->data;
     float *y = j->p.y + t * j->p.ldy + row;
     if (j->form == BF16) {
         r->k->gemm_bf16(y, j->p.ldy, (const uint16_t *)j->packed + t * j->ldp, j->ldp,
@@ -294,7 +294,7 @@ ln_status ln__products_with(const ln__kernels *k, const ln__product *product, in
     const size_t bytes = packed + (size_t)r.tile * sizeof(float) * (size_t)r.places.n;
     if (bytes) {
         LN_TRY(ln__scratch_get(&scratch, bytes));
-        r.tiles = (float *)((unsigned char *)scratch.data + packed);
+        r.tiles = (void *)((unsigned char *)scratch.data + packed);
         pack(&r, scratch.data);
     }
     ln__parallel_for(total, 1, chunks, &r);

@@ -23,6 +23,8 @@ static ln_status flush(writer *w, bool end)
     ln__buf clean = { 0 };
     size_t used = 0;
     ln_status st;
+    if (w->pending.len == 0)
+        return LN_OK;
     LN_TRY(ln__utf8_clean(&clean, &used, w->pending.data, w->pending.len, end));
     if (clean.len > 0 && w->o->on_text(w->o->payload, clean.data, clean.len))
         w->stop = true;

@@ -107,7 +107,7 @@ ln_status ln__model_hold_f32(const float **out, ln_model *m, const ln_tensor *t,
 {
     ln_tensor *copy = NULL;
     ln_status st;
-    LN_TRY(grow((void **)&m->held, m->n_held, &m->cap_held, sizeof *m->held));
+    LN_TRY(grow((void **)&m->held, m->n_held, &m->cap_held, sizeof(ln_tensor *)));
     if (ln_tensor_dtype(t) == LN_F32 && ln_tensor_contiguous(t))
         copy = ln_tensor_retain(t);
     else

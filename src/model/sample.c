@@ -53,7 +53,7 @@ void ln__sampler_free(ln__sampler *s)
 /* Is a before b? Larger weight first, then smaller id. */
 static bool before(const float *w, int32_t a, int32_t b)
 {
-    return w[a] > w[b] || (w[a] == w[b] && a < b);
+    return w[a] != w[b] ? w[a] > w[b] : a < b;
 }
 
 static void sift_down(const float *w, int32_t *heap, int64_t n, int64_t i)

@@ -55,8 +55,8 @@ void ln__axis_fit(ln__axis *a, int wanted)
         return;
     a->lo = LN_MIN(a->lo, first * step);
     a->hi = LN_MAX(a->hi, last * step);
-    for (double k = first; k <= last; k++)
-        add_tick(a, fabs(k) < 0.5 ? 0 : k * step);
+    for (int i = 0; i <= (int)(last - first); i++)
+        add_tick(a, fabs(first + i) < 0.5 ? 0 : (first + i) * step);
 }
 
 double ln__axis_at(const ln__axis *a, double value)

@@ -121,7 +121,7 @@ static bool may_cut_at_meta(const ln_tokenizer *t)
         size_t front = 0;
         while (s.len - front >= 3 && memcmp(s.data + front, meta, 3) == 0)
             front += 3;
-        if (memmem(s.data + front, s.len - front, meta, 3))
+        if (front < s.len && memmem(s.data + front, s.len - front, meta, 3))
             return false;
     }
     return true;

@@ -48,8 +48,8 @@ static joint classify(word w, word previous, line_state *state)
         j = (joint){ true, true, { w.s + 1, 1 } };
     } else if (is(w, "°") || is(w, "/")) {
         j.glue_left = j.glue_right = true;
-    } else if (among(w, closing)) {
-        j.glue_left = true;
+    } else if (among(w, closing) || (is(w, "=") && is(previous, "="))) {
+        j.glue_left = true; /* the second: "= = Heading = =" */
     } else if (among(w, opening)) {
         j.glue_right = true;
     } else if (is(w, "\"")) {
@@ -62,8 +62,6 @@ static joint classify(word w, word previous, line_state *state)
         j.glue_right = !j.glue_left;
         if (!plural)
             state->in_single = !state->in_single;
-    } else if (is(w, "=") && is(previous, "=")) {
-        j.glue_left = true; /* "= = Heading = =" */
     }
     return j;
 }

@@ -222,7 +222,9 @@ bool jj_has_method(const jj_value *v, jj_str name);
 ln_status jj_test(jj *j, bool *out, jj_str name, jj_value v, const jj_value *args, int n);
 enum { JJ_RAISE = 1, JJ_RANGE, JJ_NAMESPACE, JJ_DICT_OF };
 /* jinja_value.c */
-ln_status jj_fail(jj *j, ln_status code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Records the message with the template's line; jj_fail is the code, which compilers then know not to be LN_OK. */
+void jj_complain(jj *j, ln_status code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define jj_fail(j, code, ...) (jj_complain((j), (code), __VA_ARGS__), (code))
 ln_status jj_alloc(jj *j, void *out, size_t count, size_t size);
 ln_status jj_from_json(jj *j, jj_value *out, const json_t *v);
 ln_status jj_text(jj *j, ln__buf *out, const jj_value *v);            /* as {{ v }} prints it         */

@@ -4,14 +4,14 @@
 
 #include "text/jinja_impl.h"
 
-ln_status jj_fail(jj *j, ln_status code, const char *fmt, ...)
+void jj_complain(jj *j, ln_status code, const char *fmt, ...)
 {
     char message[512];
     va_list args;
     va_start(args, fmt);
     ln__vformat(message, sizeof message, fmt, args);
     va_end(args);
-    return ln__fail(code, "%s: line %d: %s", j->what, j->line, message);
+    (void)ln__fail(code, "%s: line %d: %s", j->what, j->line, message);
 }
 
 ln_status jj_alloc(jj *j, void *out, size_t count, size_t size)

@@ -284,7 +284,7 @@ static ln_status respell(source *s)
         if (x.len >= 3 && memcmp(x.data, "\xE2\x96\x81", 3) == 0) {
             s->string[i] = (ln__text){ x.data + 3, x.len - 3 };
         } else if (!(x.len && x.data[0] == '[' && x.data[x.len - 1] == ']')) {
-            memcpy(p, "##", 2);
+            p[0] = p[1] = '#';
             memcpy(p + 2, x.data, x.len);
             s->string[i] = (ln__text){ p, x.len + 2 };
             p += x.len + 2;

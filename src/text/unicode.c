@@ -23,7 +23,7 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 static void build_table(void)
 {
     int used = 0, uniform = 0, run = 0;
-    int uniform_page[MAX_UNIFORM];
+    int uniform_page[MAX_UNIFORM] = { 0 };
     for (uint32_t page = 0; page < LN_UNICODE_PAGES; page++) {
         const uint32_t first = page << 8;
         while (run + 1 < ln__unicode_run_count && ln__unicode_runs[run + 1] >> 11 <= first)

@@ -34,8 +34,10 @@ typedef struct ln_compress_opts {
 typedef enum ln_budget { LN_BUDGET_DEFAULT = 0, LN_BUDGET_UNIFORM = 1, LN_BUDGET_KNAPSACK = 2 } ln_budget;
 typedef enum ln_storage { LN_STORAGE_F16 = 0, LN_STORAGE_BF16 = 1, LN_STORAGE_F32 = 2 } ln_storage;
 
-#define LN_COMPRESS_OPTS_INIT                                                                                         \
-    { sizeof(ln_compress_opts), 0, 0.2, NULL, 32768, 512, 0, 0, 0, 0, 50000, NULL, 0, NULL, 1, NULL, NULL }
+#define LN_COMPRESS_OPTS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(ln_compress_opts), 0, 0.2, NULL, 32768, 512, 0, 0, 0, 0, 50000, NULL, 0, NULL, 1, NULL, NULL            \
+    }
 
 LN_API const ln_param *ln_compress_params(void);
 
@@ -47,20 +49,24 @@ LN_API const ln_param *ln_compress_params(void);
 LN_API LN_MUST_CHECK ln_status ln_compress(const ln_system *system, const char *model, const char *out,
                                            const ln_compress_opts *opts, const void *system_opts, ln_result *result);
 /** Memory, time and disk such a run would need, into "results" of `result`. */
-LN_API LN_MUST_CHECK ln_status ln_compress_plan(const ln_system *system, const char *model, const ln_compress_opts *opts,
-                                                const void *system_opts, ln_result *result);
+LN_API LN_MUST_CHECK ln_status ln_compress_plan(const ln_system *system, const char *model,
+                                                const ln_compress_opts *opts, const void *system_opts,
+                                                ln_result *result);
 
 /** Write a checkpoint (compressed or not) as another one: all operators merged to dense unless kept. */
 typedef struct ln_convert_opts {
     uint32_t struct_size;
-    int32_t merge;      /* factored layers become dense weights                                     */
-    int32_t gguf;       /* output is one GGUF file, else a Hugging Face directory                   */
-    ln_dtype type;      /* storage of matrices: F32 F16 BF16, for GGUF also Q8_0 Q4_0 Q4_1          */
+    int32_t merge; /* factored layers become dense weights                                     */
+    int32_t gguf;  /* output is one GGUF file, else a Hugging Face directory                   */
+    ln_dtype type; /* storage of matrices: F32 F16 BF16, for GGUF also Q8_0 Q4_0 Q4_1          */
     int32_t force;
     ln_progress_fn progress;
     void *payload;
 } ln_convert_opts;
-#define LN_CONVERT_OPTS_INIT { sizeof(ln_convert_opts), 0, 0, LN_F16, 0, NULL, NULL }
+#define LN_CONVERT_OPTS_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(ln_convert_opts), 0, 0, LN_F16, 0, NULL, NULL                                                           \
+    }
 LN_API LN_MUST_CHECK ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *opts,
                                           ln_result *result);
 

@@ -1,4 +1,4 @@
-/* linnet/eval.h - perplexity, multiple choice, minimal pairs, sentence similarity. Logits of a whole text never exist. */
+/* linnet/eval.h - perplexity, multiple choice, minimal pairs, sentence similarity. Logits of a text never all exist. */
 #ifndef LINNET_EVAL_H
 #define LINNET_EVAL_H
 
@@ -10,28 +10,31 @@ extern "C" {
 #endif
 
 typedef enum ln_convention {
-    LN_CONVENTION_FIXED = 0,    /* disjoint windows, L-1 predictions each, token-weighted     */
-    LN_CONVENTION_STRIDE = 1,   /* sliding windows, only new tokens scored                    */
-    LN_CONVENTION_ROLLING = 2,  /* every token once, one token of context between windows     */
-    LN_CONVENTION_LLAMACPP = 3, /* second half of each window                                 */
+    LN_CONVENTION_FIXED = 0,     /* disjoint windows, L-1 predictions each, token-weighted     */
+    LN_CONVENTION_STRIDE = 1,    /* sliding windows, only new tokens scored                    */
+    LN_CONVENTION_ROLLING = 2,   /* every token once, one token of context between windows     */
+    LN_CONVENTION_LLAMACPP = 3,  /* second half of each window                                 */
     LN_CONVENTION_WINDOWMEAN = 4 /* fixed, but the unweighted mean of window means            */
 } ln_convention;
 
 typedef struct ln_perplexity_opts {
     uint32_t struct_size;
-    int32_t convention;  /* ln_convention                                   */
-    int64_t context;     /* window, tokens                                  */
-    int64_t stride;      /* 0: context / 2 (stride convention)              */
-    int64_t max_tokens;  /* 0: all                                          */
+    int32_t convention; /* ln_convention                                   */
+    int64_t context;    /* window, tokens                                  */
+    int64_t stride;     /* 0: context / 2 (stride convention)              */
+    int64_t max_tokens; /* 0: all                                          */
     ln_progress_fn progress;
     void *payload;
 } ln_perplexity_opts;
-#define LN_PERPLEXITY_OPTS_INIT { sizeof(ln_perplexity_opts), 0, 1024, 0, 0, NULL, NULL }
+#define LN_PERPLEXITY_OPTS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(ln_perplexity_opts), 0, 1024, 0, 0, NULL, NULL                                                          \
+    }
 
 typedef struct ln_perplexity {
     uint32_t struct_size;
     int64_t tokens, tokens_scored, windows, bytes, words;
-    double nll; /* total, nats */
+    double nll;                                                        /* total, nats */
     double perplexity, bits_per_byte, word_perplexity, standard_error; /* of the mean nll */
     double seconds;
 } ln_perplexity;

@@ -10,11 +10,11 @@ extern "C" {
 
 typedef struct ln_generate_opts {
     uint32_t struct_size;
-    int64_t tokens;           /* new tokens at most                                */
-    double temperature;       /* 0: greedy                                         */
-    int64_t top_k;            /* 0: off                                            */
-    double top_p, min_p;      /* 1 and 0: off                                      */
-    double repeat_penalty;    /* 1: off; over the last `repeat_window` tokens      */
+    int64_t tokens;        /* new tokens at most                                */
+    double temperature;    /* 0: greedy                                         */
+    int64_t top_k;         /* 0: off                                            */
+    double top_p, min_p;   /* 1 and 0: off                                      */
+    double repeat_penalty; /* 1: off; over the last `repeat_window` tokens      */
     int64_t repeat_window;
     int64_t seed;
     int32_t ignore_eos;
@@ -23,7 +23,10 @@ typedef struct ln_generate_opts {
     int (*on_text)(void *payload, const char *text, size_t bytes);
     void *payload;
 } ln_generate_opts;
-#define LN_GENERATE_OPTS_INIT { sizeof(ln_generate_opts), 64, 0.8, 0, 1, 0, 1, 64, 0, 0, 0, NULL, NULL }
+#define LN_GENERATE_OPTS_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(ln_generate_opts), 64, 0.8, 0, 1, 0, 1, 64, 0, 0, 0, NULL, NULL                                         \
+    }
 
 typedef struct ln_generation {
     uint32_t struct_size;

@@ -48,12 +48,15 @@ LN_API LN_MUST_CHECK ln_status ln_model_set_linear(ln_model *m, const char *name
 /** What a session holds. Start from LN_SESSION_OPTS_INIT. */
 typedef struct ln_session_opts {
     uint32_t struct_size;
-    int32_t sequences;  /* independent sequences, each with its own cache */
-    int64_t context;    /* tokens per sequence; 0: the model's maximum    */
-    int32_t kv_f16;     /* keep keys and values in f16 instead of f32     */
-    int32_t force_ctx;  /* allow positions beyond the model's maximum     */
+    int32_t sequences; /* independent sequences, each with its own cache */
+    int64_t context;   /* tokens per sequence; 0: the model's maximum    */
+    int32_t kv_f16;    /* keep keys and values in f16 instead of f32     */
+    int32_t force_ctx; /* allow positions beyond the model's maximum     */
 } ln_session_opts;
-#define LN_SESSION_OPTS_INIT { sizeof(ln_session_opts), 1, 0, 0, 0 }
+#define LN_SESSION_OPTS_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(ln_session_opts), 1, 0, 0, 0                                                                            \
+    }
 
 LN_API LN_MUST_CHECK ln_status ln_session_new(ln_session **out, const ln_model *m, const ln_session_opts *opts);
 LN_API void ln_session_free(ln_session *s);
@@ -64,7 +67,7 @@ LN_API LN_MUST_CHECK ln_status ln_session_truncate(ln_session *s, int sequence, 
 /** Copy the cache of one sequence to another (shared prefixes of choices, beams). */
 LN_API LN_MUST_CHECK ln_status ln_session_copy(ln_session *s, int to, int from);
 
-/** Append `n` tokens to one sequence (prefill). Final normalised hidden states (n, hidden) into `hidden` unless NULL. */
+/** Append `n` tokens to one sequence (prefill). Final normalised states (n, hidden) into `hidden` unless NULL. */
 LN_API LN_MUST_CHECK ln_status ln_session_append(ln_session *s, int sequence, const int32_t *tokens, int64_t n,
                                                  float *hidden);
 /** One token for each of `n` sequences (batched decode): hidden (n, hidden). */

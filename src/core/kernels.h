@@ -12,7 +12,8 @@ enum { LN_CPU_HAS_VNNI = 1u << 0, LN_CPU_HAS_BF16 = 1u << 1 };
 
 /* An activation row prepared for integer dot products: per 32 elements an f32 scale, the sum of the quants times the
  * scale (for formats with a minimum), and 32 int8 quants in [-127, 127]. cols is padded to whole blocks. A block with
- * NaN or Inf gets scale = sum = NaN; one with no magnitude above LN_Q8_TINY is all zeros (its inverse could overflow). */
+ * NaN or Inf gets scale = sum = NaN; one with no magnitude above LN_Q8_TINY is all zeros: its inverse could overflow.
+ */
 #define LN_Q8_TINY 1e-30f
 typedef struct ln__q8 {
     float scale;
@@ -26,12 +27,12 @@ typedef struct ln__kernels {
 
     /* vectors */
     float (*dot)(const float *x, const float *y, int64_t n);
-    void (*axpy)(float a, const float *x, float *y, int64_t n);        /* y += a x            */
-    void (*scale_add)(float *y, float s, float a, const float *x, int64_t n); /* y = s y + a x */
-    float (*max)(const float *x, int64_t n);                            /* n >= 1             */
-    double (*exp_sum)(float *y, const float *x, float shift, int64_t n); /* y = exp(x - shift), returns sum; y may be x, or NULL */
+    void (*axpy)(float a, const float *x, float *y, int64_t n);                /* y += a x            */
+    void (*scale_add)(float *y, float s, float a, const float *x, int64_t n);  /* y = s y + a x */
+    float (*max)(const float *x, int64_t n);                                   /* n >= 1             */
+    double (*exp_sum)(float *y, const float *x, float shift, int64_t n);       /* y = exp(x - shift), its sum */
     void (*silu_mul)(float *y, const float *gate, const float *up, int64_t n); /* y = silu(gate) * up; y may alias  */
-    void (*gelu)(float *y, const float *x, int64_t n);                  /* exact, erf         */
+    void (*gelu)(float *y, const float *x, int64_t n);                         /* exact, erf         */
     void (*rmsnorm)(float *y, const float *x, const float *g, float eps, int64_t n);
     void (*layernorm)(float *y, const float *x, const float *g, const float *b, float eps, int64_t n);
     /* Half-split rotary embedding of one head: cos, sin hold d/2 entries. In place. */
@@ -46,7 +47,7 @@ typedef struct ln__kernels {
 
     /* y[t*ldy + r] = <row r of w, x_t>, r in [0, rows), t in [0, T), T >= 1 small. Rows of w are row_bytes apart.
      * x: for F32 F16 BF16 an array of f32 rows ldx apart; for quantised types ln__q8 rows ldx *blocks* apart.
-     * For 32-blocks (Q8_0 … Q5_1) cols is a multiple of 32, for K-quants of 256. NULL: no direct kernel (dequantise). */
+     * For 32-blocks (Q8_0 … Q5_1) cols is a multiple of 32, for K-quants of 256. NULL: no direct kernel, dequantise. */
     void (*gemv[LN_DTYPE_COUNT])(float *y, int64_t ldy, const void *w, size_t row_bytes, int64_t rows, int64_t cols,
                                  const void *x, int64_t ldx, int64_t T);
     bool gemv_takes_q8[LN_DTYPE_COUNT]; /* x must be packed with q8_pack first */

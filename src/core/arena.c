@@ -93,6 +93,18 @@ size_t ln__arena_used(const ln__arena *a)
     return a->used;
 }
 
+ln__arena_place ln__arena_mark(const ln__arena *a)
+{
+    return (ln__arena_place){ a->now, a->at, a->used };
+}
+
+void ln__arena_rewind(ln__arena *a, ln__arena_place place)
+{
+    a->now = place.block;
+    a->at = place.at;
+    a->used = place.used;
+}
+
 void ln__arena_free(ln__arena *a)
 {
     if (!a)

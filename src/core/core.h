@@ -77,6 +77,13 @@ ln_status ln__arena_new(ln__arena **out, size_t first_block);
 ln_status ln__arena_alloc(void **out, ln__arena *a, size_t count, size_t size);
 void ln__arena_reset(ln__arena *a);
 size_t ln__arena_used(const ln__arena *a); /* bytes handed out since the last reset */
+/* A place in the arena; rewind gives back all that was handed out since (not across a reset). */
+typedef struct ln__arena_place {
+    void *block;
+    size_t at, used;
+} ln__arena_place;
+ln__arena_place ln__arena_mark(const ln__arena *a);
+void ln__arena_rewind(ln__arena *a, ln__arena_place place);
 void ln__arena_free(ln__arena *a);
 
 /* Option tables, one entry each. T is the options struct, f the field. */

@@ -1,0 +1,155 @@
+/* backward.c - the reverse pass: notes from the last to the first, each turning its outputs' gradients into additions
+ * to its inputs'.
+ *
+ * A gradient's memory is taken when the first contribution arrives (which sets it, so nothing is zeroed) and given back
+ * when the note that made the variable has been passed, unless the variable is a leaf. Contributions to a weight are
+ * always additions, to its part of the set's block. The order is that of the notes: deterministic.
+ * Rematerialised notes run their function again and are passed recursively; see remat.c for the forward half. */
+#include <math.h>
+#include <string.h>
+
+#include "grad/remat.h"
+#include "grad/tape_impl.h"
+
+enum { MAX_OPERANDS = 64 };
+
+static size_t grad_bytes(const ln_var *v)
+{
+    return ln_dtype_bytes(v->dtype, v->count);
+}
+
+static ln_status check_versions(const ln__node *n)
+{
+    for (int i = 0; i < LN_MIN(n->nin, 16); i++)
+        if (n->op->reads >> i & 1 && n->in[i] && *n->in[i]->version != n->version[i])
+            return ln__fail(LN_ERR_ARG, "%s: input %d%s%s was overwritten after it was used", n->op->name, i,
+                            n->in[i]->name ? " " : "", n->in[i]->name ? n->in[i]->name : "");
+    return LN_OK;
+}
+
+/* Where the gradient of v goes, and whether it is added to. */
+static ln_status destination(void **to, bool *add, ln_tape *t, ln_var *v)
+{
+    ln_status st = LN_OK;
+    *add = true;
+    if (!v->grad) {
+        *add = false;
+        LN_TRY(ln__pool_take(&v->grad, t, grad_bytes(v)));
+    }
+    *to = v->grad;
+done:
+    return st;
+}
+
+static void give_back(ln_tape *t, ln_var *v)
+{
+    if (v->grad && !(v->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
+        ln__pool_give(t, v->grad, grad_bytes(v));
+        v->grad = NULL;
+    }
+}
+
+static ln_status backward_of(ln_tape *t, ln__node *n)
+{
+    ln_status st = LN_OK;
+    const void *gout[MAX_OPERANDS];
+    void *gin[MAX_OPERANDS];
+    bool add[MAX_OPERANDS];
+    ln_var *const first = n->nin > 0 ? n->in[0] : NULL;
+    if (n->nin > MAX_OPERANDS || n->nout > MAX_OPERANDS)
+        LN_FAIL(LN_ERR_UNSUPPORTED, "%s: more than %d operands", n->op->name, MAX_OPERANDS);
+    if (n->op->flags & LN__OP_RESHAPE && !first->grad && !(first->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
+        first->grad = n->out[0]->grad;
+        n->out[0]->grad = NULL;
+        return LN_OK;
+    }
+    LN_TRY(check_versions(n));
+    for (int i = 0; i < n->nout; i++)
+        gout[i] = n->out[i]->grad;
+    for (int i = 0; i < n->nin; i++) {
+        gin[i] = NULL;
+        add[i] = false;
+        if (ln_var_wants_grad(n->in[i]))
+            LN_TRY(destination(&gin[i], &add[i], t, n->in[i]));
+        for (int k = 0; k < i; k++) /* the same variable twice: the second contribution adds to the first */
+            add[i] = add[i] || (gin[i] && gin[k] == gin[i]);
+    }
+    if (!t->o.dry) {
+        const int f64 = (n->out[0]->dtype == LN_F32 || n->out[0]->dtype == LN_F64 ? n->out[0] : first)->dtype == LN_F64;
+        LN_TRY(n->op->backward[f64](t, n, &(ln__back){ gout, gin, add }));
+        for (int i = 0; i < n->nin && t->o.check; i++)
+            if (gin[i])
+                LN_TRY(ln__check_numbers(gin[i], n->in[i]->dtype, n->in[i]->count, "the gradient", n));
+    }
+done:
+    return st;
+}
+
+/* Passes the notes [from, t->nodes) and forgets them. */
+static ln_status pass(ln_tape *t, int64_t from)
+{
+    ln_status st = LN_OK;
+    while (t->nodes > from) {
+        ln__node n = t->node[t->nodes - 1];
+        bool reached = false;
+        for (int i = 0; i < n.nout; i++)
+            reached = reached || n.out[i]->grad;
+        t->nodes--;
+        if (reached) {
+            if (n.op == &ln__op_remat) {
+                const int64_t floor = t->nodes;
+                LN_TRY(ln__remat_again(t, &n));
+                LN_TRY(pass(t, floor));
+                ln__remat_end(t, &n);
+            } else {
+                LN_TRY(backward_of(t, &n));
+            }
+        }
+        for (int i = 0; i < n.nout; i++)
+            give_back(t, n.out[i]);
+    }
+done:
+    return st;
+}
+
+static ln_status start(ln_tape *t, ln_var *y, const void *seed)
+{
+    ln_status st = LN_OK;
+    if (!t || !y)
+        return ln__fail(LN_ERR_ARG, "backward: %s is NULL", t ? "loss" : "tape");
+    LN_TRY(ln_tape_status(t));
+    if (t->backward)
+        LN_FAIL(LN_ERR_ARG, "backward: a second pass needs ln_tape_reset before it");
+    if (!ln_var_wants_grad(y) || y->node < 0)
+        LN_FAIL(LN_ERR_ARG, "backward: nothing that wants a gradient leads to this variable");
+    if (!seed && y->count != 1)
+        LN_FAIL(LN_ERR_SHAPE, "backward: the loss must be a scalar, found %lld elements", (long long)y->count);
+    if (!t->o.dry && !seed && !isfinite(ln_var_value(y)))
+        LN_FAIL(LN_ERR_NUMERIC, "backward: the loss is %s", isnan(ln_var_value(y)) ? "NaN" : "infinite");
+    LN_TRY(ln__pool_take(&y->grad, t, grad_bytes(y)));
+    if (!t->o.dry && seed)
+        memcpy(y->grad, seed, grad_bytes(y));
+    else if (!t->o.dry && y->dtype == LN_F64)
+        *(double *)y->grad = 1;
+    else if (!t->o.dry)
+        *(float *)y->grad = 1;
+    t->backward = true;
+    t->nodes = y->node + 1; /* later notes do not lead to y */
+    LN_TRY(pass(t, 0));
+done:
+    if (st != LN_OK)
+        (void)ln__tape_fail(t, st);
+    return st;
+}
+
+ln_status ln_backward(ln_tape *t, ln_var *loss)
+{
+    return start(t, loss, NULL);
+}
+
+ln_status ln_backward_from(ln_tape *t, ln_var *y, const void *seed)
+{
+    if (!seed)
+        return ln__fail(LN_ERR_ARG, "backward_from: seed is NULL");
+    return start(t, y, seed);
+}

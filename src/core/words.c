@@ -146,3 +146,26 @@ char *ln__real_text(char text[32], double x)
     }
     return text;
 }
+
+/* Greedy matching with one place to come back to: linear in practice, never exponential. */
+bool ln__glob(const char *pattern, const char *text)
+{
+    const char *star = NULL, *resume = text;
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = text;
+        } else if (*pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}

@@ -15,6 +15,9 @@ bool ln__read_bool(int32_t *out, const char *text);
 int32_t ln__word_index(const char *words, const char *text);
 int32_t ln__word_count(const char *words);
 
+/* Does the whole text match the pattern, in which '*' stands for any run of characters? */
+bool ln__glob(const char *pattern, const char *text);
+
 /* The name nearest to `word` among name(list, 0 ... n-1), or NULL when none is near. For "did you mean". */
 const char *ln__nearest(const char *word, const char *(*name)(const void *list, int64_t i), const void *list,
                         int64_t n);

@@ -173,7 +173,7 @@ ln_status ln__shape_error(const ln__node *n, const char *expected)
     for (int i = 0; i < LN_MIN(n->nin, 8); i++)
         at += (size_t)ln__format(text + at, sizeof text - at, "%s%s%s%s", i ? " and " : "",
                                  n->in[i] && n->in[i]->name ? n->in[i]->name : "",
-                                 n->in[i] && n->in[i]->name ? " " : "", ln__shape_text(one, n->in[i]));
+                                 n->in[i] && n->in[i]->name ? " " : "", ln__var_text(one, n->in[i]));
     return ln__fail(LN_ERR_SHAPE, "%s: expected %s, found %s", n->op->name, expected, text);
 }
 

@@ -140,7 +140,7 @@ bool ln__var_contiguous(const ln_var *v);
 /* axis in [-ndim, ndim) -> [0, ndim), else LN_ERR_ARG. */
 ln_status ln__axis(const ln__node *n, int *axis, int ndim);
 /* "[64,3,8]" */
-const char *ln__shape_text(char buf[96], const ln_var *v);
+const char *ln__var_text(char buf[96], const ln_var *v);
 
 /* ---- what forward and backward call ---- */
 

@@ -89,6 +89,23 @@ done:
     return st == LN_OK ? v : ln__tape_fail(t, ln__fail_in(st, "wrap"));
 }
 
+ln_var *ln_detach(ln_tape *t, ln_var *x)
+{
+    ln_status st = LN_OK;
+    ln_var *v = NULL;
+    if (ln__tape_failed(t))
+        return &t->failed;
+    if (!x)
+        LN_FAIL(LN_ERR_ARG, "input is NULL");
+    LN_TRY(ln__tape_alloc((void **)&v, t, 1, sizeof *v));
+    *v = *x; /* the same memory and version, but a constant */
+    v->flags = LN__VAR_VIEW;
+    v->node = -1;
+    v->grad = NULL;
+done:
+    return st == LN_OK ? v : ln__tape_fail(t, ln__fail_in(st, "detach"));
+}
+
 /* ---- asking ---- */
 
 ln_dtype ln_var_dtype(const ln_var *v)
@@ -177,7 +194,7 @@ bool ln__var_contiguous(const ln_var *v)
     return true;
 }
 
-const char *ln__shape_text(char buf[96], const ln_var *v)
+const char *ln__var_text(char buf[96], const ln_var *v)
 {
     size_t at = 1;
     if (!v)
@@ -199,7 +216,7 @@ ln_status ln__check_numbers(const void *data, ln_dtype dt, int64_t count, const 
             char shape[96];
             return ln__fail(LN_ERR_NUMERIC, "%s: %s is %s at element %lld, from input %s%s%s", n->op->name, what,
                             isnan(x) ? "NaN" : "infinite", (long long)i,
-                            ln__shape_text(shape, n->nin ? n->in[0] : NULL),
+                            ln__var_text(shape, n->nin ? n->in[0] : NULL),
                             n->nin && n->in[0] && n->in[0]->name ? " " : "",
                             n->nin && n->in[0] && n->in[0]->name ? n->in[0]->name : "");
         }

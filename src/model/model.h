@@ -10,6 +10,7 @@
 #include <linnet/model.h>
 
 #include "core/core.h"
+#include "core/words.h"
 
 /* ---- configuration ---- */
 
@@ -207,7 +208,6 @@ ln_status ln__llama_blocks(ln_session *s, const ln__batch *b, float *x, int64_t 
 int64_t ln__llama_row_floats(const ln__config *c); /* activation floats per row */
 /* A tap point: shows the activation to the taps, or looks for NaN when checking. `point` indexes point_name. */
 ln_status ln__point(ln_session *s, const ln__batch *b, int64_t layer, int64_t point, float *data, int64_t width);
-bool ln__glob(const char *pattern, const char *text); /* '*' matches any run */
 /* Why is a final state not finite? Looks through weights and, for sessions, activations. Always fails. */
 ln_status ln__blame(ln_session *s, const ln__batch *b);
 /* Row `token` of an embedding of any storage type, as f32. */

@@ -9,29 +9,6 @@
 #include "linop/linop.h"
 #include "model/model.h"
 
-/* Greedy matching with one place to come back to: linear in practice, never exponential. */
-bool ln__glob(const char *pattern, const char *text)
-{
-    const char *star = NULL, *resume = text;
-    while (*text) {
-        if (*pattern == '*') {
-            star = pattern++;
-            resume = text;
-        } else if (*pattern == *text) {
-            pattern++;
-            text++;
-        } else if (star) {
-            pattern = star + 1;
-            text = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 ln_status ln_session_tap(ln_session *s, const char *pattern, ln_tap_fn fn, void *payload)
 {
     const int64_t points = s->m->cfg.layers * LN_POINTS + 2;

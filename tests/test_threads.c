@@ -114,9 +114,29 @@ static void inner_regions_run_in_place(void **state)
         assert_int_equal(seen[i], 1);
 }
 
+/* Puts a variable back; `before` is what getenv gave, copied. The OpenMP runtime reads its own again after a fork. */
+static void restore(const char *name, char *before)
+{
+    if (before)
+        assert_int_equal(setenv(name, before, 1), 0);
+    else
+        assert_int_equal(unsetenv(name), 0);
+    ln__free(before);
+}
+
+static char *copy_of(const char *name)
+{
+    char *copy = NULL;
+    const char *value = getenv(name);
+    if (value)
+        assert_int_equal(ln__strdup(&copy, value), LN_OK);
+    return copy;
+}
+
 static void explicit_count_beats_environment(void **state)
 {
     (void)state;
+    char *ours = copy_of("LINNET_THREADS"), *omp = copy_of("OMP_NUM_THREADS");
     ln_threads_set(3);
     assert_int_equal(ln_threads(), 3);
     setenv("LINNET_THREADS", "5", 1);
@@ -138,6 +158,9 @@ static void explicit_count_beats_environment(void **state)
     ln_threads_set(0);
     assert_int_equal(ln_threads(), ln__usable_cpus());
     assert_true(ln_threads() >= 1);
+    restore("LINNET_THREADS", ours);
+    restore("OMP_NUM_THREADS", omp);
+    ln_threads_set(0);
 }
 
 static void put_file(const char *name, const char *text)

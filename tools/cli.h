@@ -55,7 +55,7 @@ typedef struct cli_binding {
     const ln_param *table;
     void *opts;
 } cli_binding;
-enum { CLI_BINDINGS = 4 }; /* verb, shared, system, common */
+enum { CLI_BINDINGS = 4, CLI_GIVEN = 128 }; /* verb, shared, system, common; options on one line */
 
 struct cli_ctx {
     const cli_verb *verb;
@@ -73,7 +73,7 @@ struct cli_ctx {
     json_t *config; /* strings of the options borrow from it       */
     char **owned;   /* texts made from config numbers              */
     int64_t n_owned;
-    const ln_param *given[128]; /* options seen on the command line          */
+    const ln_param *given[CLI_GIVEN]; /* options seen on the command line          */
     int n_given;
 };
 

@@ -20,7 +20,7 @@ void cli_say(const cli_ctx *ctx, const char *fmt, ...)
     if (!cli_talks(ctx))
         return;
     va_start(args, fmt);
-    vfprintf(stdout, fmt, args);
+    vprintf(fmt, args);
     va_end(args);
 }
 
@@ -34,7 +34,7 @@ void cli_row(const cli_ctx *ctx, const char *label, const char *fmt, ...)
         columns += ((unsigned char)*c & 0xC0) != 0x80;
     printf("  %s%*s ", label, LN_MAX(0, 22 - columns), "");
     va_start(args, fmt);
-    vfprintf(stdout, fmt, args);
+    vprintf(fmt, args);
     va_end(args);
     putchar('\n');
 }

@@ -107,7 +107,7 @@ static ln_status set_everywhere(cli_ctx *ctx, const ln_param *p, const char *tex
 
 static ln_status remember(cli_ctx *ctx, const ln_param *p)
 {
-    if (ctx->n_given == LN_COUNT(ctx->given))
+    if (ctx->n_given == CLI_GIVEN)
         return ln__fail(LN_ERR_ARG, "more than %d options", ctx->n_given);
     ctx->given[ctx->n_given++] = p;
     return LN_OK;

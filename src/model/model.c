@@ -135,7 +135,8 @@ ln_status ln__model_finish(ln_model *m)
     if (!head)
         head = ln_tensor_retain(m->embed);
     LN_TRY(ln_linop_dense(&m->head, head));
-    LN_TRY(LN_NEW0(&m->head_part, (c->vocab + LN_HEAD_ROWS - 1) / LN_HEAD_ROWS));
+    const size_t parts = (size_t)((c->vocab + LN_HEAD_ROWS - 1) / LN_HEAD_ROWS);
+    LN_TRY(ln__calloc((void **)&m->head_part, parts, sizeof(ln_linop *)));
     for (int64_t from = 0; from < c->vocab; from += LN_HEAD_ROWS) {
         LN_TRY(ln_tensor_narrow(&part, head, 0, from, LN_MIN(LN_HEAD_ROWS, c->vocab - from)));
         LN_TRY(ln_linop_dense(&m->head_part[m->head_parts], part));

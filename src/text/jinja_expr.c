@@ -202,7 +202,7 @@ static ln_status parse_subscript(jj *j, jj_node **out, jj_node *object)
     while (!jj_is(j, ']')) {
         if (jj_is(j, ':')) {
             if (++colons > 2)
-                LN_TRY(unexpected(j, "']'"));
+                return unexpected(j, "']'");
             LN_TRY(jj_next(j));
         } else if (part[colons]) {
             LN_TRY(unexpected(j, "']'"));

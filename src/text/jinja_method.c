@@ -349,10 +349,10 @@ static ln_status string_method(jj *j, jj_value *out, method m, jj_str s, const j
         *out = jj_string(remove_end(s, &a[0], m == M_REMOVEPREFIX));
         return LN_OK;
     case M_REPLACE:
-        return replaced(j, out, s, *arg, a[1].u.s, n > 2 ? limit : -1);
+        return replaced(j, out, s, a[0].u.s, a[1].u.s, n > 2 ? limit : -1);
     case M_FIND:
     case M_COUNT:
-        return found_at(out, s, *arg, m == M_COUNT);
+        return found_at(out, s, a[0].u.s, m == M_COUNT);
     case M_JOIN:
         return n ? joined(j, out, s, &a[0]) : jj_fail(j, LN_ERR_ARG, "join without a list");
     default:

@@ -17,6 +17,7 @@ void ln__whiten_free(ln__whitened *wh)
     ln__free(wh->sigma);
     ln__free(wh->nu);
     ln__free(wh->n2);
+    ln__free(wh->elementwise);
     memset(wh, 0, sizeof *wh);
 }
 
@@ -71,25 +72,55 @@ static void column_norms(double *nu, const double *q, int64_t d1, int64_t m)
         nu[j] = sqrt(nu[j]);
 }
 
+/* Room for all, and x = W^T; the weight must be finite. */
+static ln_status begin(ln__whitened *wh, double **x, const double *w, const char *what)
+{
+    ln_status st = LN_OK;
+    const int64_t d1 = wh->d1, d2 = wh->d2, m = wh->m;
+    LN_TRY(LN_NEW(x, d1 * d2));
+    LN_TRY(LN_NEW(&wh->q, d1 * m));
+    LN_TRY(LN_NEW(&wh->c, m * d2));
+    LN_TRY(LN_NEW(&wh->sigma, m));
+    LN_TRY(LN_NEW(&wh->nu, m));
+    LN_TRY(LN_NEW(&wh->n2, m * m));
+    transpose(*x, w, d2, d1);
+    wh->w2 = sum_squares(*x, d1 * d2);
+    if (!isfinite(wh->w2))
+        LN_FAIL(LN_ERR_NUMERIC, "%s: weight[%lld] is not finite", what, (long long)ln__find_nonfinite_f64(w, d1 * d2));
+done:
+    return st;
+}
+
+/* x is in the coordinates of the norm: B into q, C = B^T x, their norms. */
+static ln_status decompose(ln__whitened *wh, const double *x)
+{
+    ln_status st = LN_OK;
+    LN_TRY(basis(wh->q, x, wh->d1, wh->d2));
+    LN_TRY(ln__dgemm(true, false, wh->m, wh->d2, wh->d1, 1, wh->q, wh->m, x, wh->d2, 0, wh->c, wh->d2));
+    wh->x2 = 0;
+    for (int64_t i = 0; i < wh->m; i++) {
+        const double s2 = sum_squares(wh->c + i * wh->d2, wh->d2);
+        wh->sigma[i] = sqrt(s2);
+        wh->x2 += s2;
+    }
+done:
+    return st;
+}
+
+/* Q is complete. */
+static ln_status measure_q(ln__whitened *wh)
+{
+    column_norms(wh->nu, wh->q, wh->d1, wh->m);
+    return ln__dsyrk(true, wh->m, wh->d1, 1, wh->q, wh->m, 0, wh->n2, wh->m);
+}
+
 ln_status ln__whiten(ln__whitened *out, const double *w, const double *gram, int64_t d1, int64_t d2, double ridge,
                      const char *what)
 {
     ln_status st = LN_OK;
     ln__whitened wh = { .d1 = d1, .d2 = d2, .m = LN_MIN(d1, d2), .ridge = ridge, .plain = !gram };
     double *x = NULL, *r = NULL;
-    const int64_t m = wh.m;
-
-    LN_TRY(LN_NEW(&x, d1 * d2));
-    LN_TRY(LN_NEW(&wh.q, d1 * m));
-    LN_TRY(LN_NEW(&wh.c, m * d2));
-    LN_TRY(LN_NEW(&wh.sigma, m));
-    LN_TRY(LN_NEW(&wh.nu, m));
-    LN_TRY(LN_NEW(&wh.n2, m * m));
-
-    transpose(x, w, d2, d1);
-    wh.w2 = sum_squares(x, d1 * d2);
-    if (!isfinite(wh.w2))
-        LN_FAIL(LN_ERR_NUMERIC, "%s: weight[%lld] is not finite", what, (long long)ln__find_nonfinite_f64(w, d1 * d2));
+    LN_TRY(begin(&wh, &x, w, what));
     if (gram) {
         LN_TRY(LN_NEW(&r, d1 * d1));
         LN_TRY(ln__cholesky(r, gram, d1, &wh.ridge, what));
@@ -97,23 +128,63 @@ ln_status ln__whiten(ln__whitened *out, const double *w, const double *gram, int
     } else {
         wh.ridge = 0;
     }
-    LN_TRY(basis(wh.q, x, d1, d2));
-    LN_TRY(ln__dgemm(true, false, m, d2, d1, 1, wh.q, m, x, d2, 0, wh.c, d2));
+    LN_TRY(decompose(&wh, x));
     if (gram)
-        LN_TRY(ln__trsm(false, false, d1, m, r, wh.q, m));
-    wh.x2 = 0;
-    for (int64_t i = 0; i < m; i++) {
-        const double s2 = sum_squares(wh.c + i * d2, d2);
-        wh.sigma[i] = sqrt(s2);
-        wh.x2 += s2;
-    }
-    column_norms(wh.nu, wh.q, d1, m);
-    LN_TRY(ln__dsyrk(true, m, d1, 1, wh.q, m, 0, wh.n2, m));
+        LN_TRY(ln__trsm(false, false, d1, wh.m, r, wh.q, wh.m));
+    LN_TRY(measure_q(&wh));
     *out = wh;
     memset(&wh, 0, sizeof wh);
 done:
     ln__free(x);
     ln__free(r);
+    ln__whiten_free(&wh);
+    return st;
+}
+
+/* Row i of x (rows, cols) times scale_i^power, or column j times scale_j^power. */
+static void scale_rows(double *x, const double *scale, double power, int64_t rows, int64_t cols)
+{
+    for (int64_t i = 0; scale && i < rows; i++) {
+        const double s = pow(scale[i], power);
+        for (int64_t j = 0; j < cols; j++)
+            x[i * cols + j] *= s;
+    }
+}
+
+static ln_status scale_columns(double *x, const double *scale, double power, int64_t rows, int64_t cols)
+{
+    ln_status st = LN_OK;
+    double *s = NULL;
+    if (!scale)
+        return LN_OK;
+    LN_TRY(LN_NEW(&s, cols));
+    for (int64_t j = 0; j < cols; j++)
+        s[j] = pow(scale[j], power);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            x[i * cols + j] *= s[j];
+done:
+    ln__free(s);
+    return st;
+}
+
+ln_status ln__whiten_diagonal(ln__whitened *out_wh, const double *w, const double *in, const double *out, int64_t d1,
+                              int64_t d2, const char *what)
+{
+    ln_status st = LN_OK;
+    ln__whitened wh = { .d1 = d1, .d2 = d2, .m = LN_MIN(d1, d2), .plain = !in && !out };
+    double *x = NULL;
+    LN_TRY(begin(&wh, &x, w, what));
+    scale_rows(x, in, 0.5, d1, d2);
+    LN_TRY(scale_columns(x, out, 0.5, d1, d2));
+    LN_TRY(decompose(&wh, x));
+    scale_rows(wh.q, in, -0.5, d1, wh.m);
+    LN_TRY(scale_columns(wh.c, out, -0.5, wh.m, d2));
+    LN_TRY(measure_q(&wh));
+    *out_wh = wh;
+    memset(&wh, 0, sizeof wh);
+done:
+    ln__free(x);
     ln__whiten_free(&wh);
     return st;
 }

@@ -122,7 +122,8 @@ void ln__tape_rewind(ln_tape *t, ln__mark mark);
 
 /* ---- what infer calls: failures begin with the operation's name ---- */
 
-ln_status ln__out(ln_tape *t, ln__node *n, int i, ln_dtype dt, int ndim, const int64_t *dims);
+#define ln__out(...) ln__node_out(__VA_ARGS__) /* core/file.h has a type of this name */
+ln_status ln__node_out(ln_tape *t, ln__node *n, int i, ln_dtype dt, int ndim, const int64_t *dims);
 /* Output i shares the memory of input 0, `offset` elements in. */
 ln_status ln__out_view(ln_tape *t, ln__node *n, int i, int ndim, const int64_t *dims, const int64_t *strides,
                        int64_t offset);

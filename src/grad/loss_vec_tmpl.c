@@ -7,12 +7,18 @@
         const REAL *x = xp, *t = tp;                                                                                   \
         const REAL P = (REAL)p, s = (REAL)scale;                                                                       \
         (void)P;                                                                                                       \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            const REAL X = x[i], T = t[i], D = X - T;                                                                  \
-            (void)D, (void)X, (void)T;                                                                                 \
-            const REAL v = s * (slope);                                                                                \
-            d[i] = add ? d[i] + v : v;                                                                                 \
-        }                                                                                                              \
+        if (add)                                                                                                       \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                const REAL X = x[i], T = t[i], D = X - T;                                                              \
+                (void)D, (void)X, (void)T;                                                                             \
+                d[i] += s * (slope);                                                                                   \
+            }                                                                                                          \
+        else                                                                                                           \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                const REAL X = x[i], T = t[i], D = X - T;                                                              \
+                (void)D, (void)X, (void)T;                                                                             \
+                d[i] = s * (slope);                                                                                    \
+            }                                                                                                          \
     }
 #define LN_PAIR_LOSS(name, divisor, f, dx, dt)                                                                         \
     static double VEC(name##_forward)(const void *xp, const void *tp, double p, int64_t n)                             \

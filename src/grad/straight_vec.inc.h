@@ -1,9 +1,14 @@
 /* straight_vec.inc.h - the loops for one LEVEL: random words, both types, and the table. No include guard: one file of
  * each level includes it. */
-#include "grad/straight_vec.h"
+#include <math.h>
 
+#include "grad/straight_vec.h"
+#include "grad/vmath.h"
+
+#ifndef WORDS
+#define WORDS philox_words
 /* Ten rounds as in core/rng.c, LN__WORDS_STEP counters side by side. */
-static void LN__JOIN3(words, u32, LEVEL)(uint32_t *out, uint64_t seed, uint64_t stream, uint64_t first, int64_t blocks)
+static void WORDS(uint32_t *out, uint64_t seed, uint64_t stream, uint64_t first, int64_t blocks)
 {
     enum { N = LN__WORDS_STEP };
     for (int64_t at = 0; at < blocks; at += N, out += 4 * N) {
@@ -34,22 +39,38 @@ static void LN__JOIN3(words, u32, LEVEL)(uint32_t *out, uint64_t seed, uint64_t 
         }
     }
 }
+#endif
 
 #define REAL float
 #define TYPE f32
+#define RINT(x) rintf(x)
 #include "grad/straight_vec_tmpl.c"
 #undef REAL
 #undef TYPE
+#undef RINT
 #define REAL double
 #define TYPE f64
+#define RINT(x) rint(x)
 #include "grad/straight_vec_tmpl.c"
 #undef REAL
 #undef TYPE
+#undef RINT
 
 #define ROW(name, type) LN__JOIN3(name, type, LEVEL)
 #define TABLE_(level) ln__straight_##level
 #define TABLE(level) TABLE_(level)
 const ln__straight_loops TABLE(LEVEL) = {
-    .words = ROW(words, u32),
+    .words = WORDS,
     .dropout = { ROW(dropout, f32), ROW(dropout, f64) },
+    .round = { ROW(round, f32), ROW(round, f64) },
+    .sign = { ROW(sign, f32), ROW(sign, f64) },
+    .sign_back = { ROW(sign_back, f32), ROW(sign_back, f64) },
+    .bernoulli = { ROW(bernoulli, f32), ROW(bernoulli, f64) },
+    .gumbel = { ROW(gumbel, f32), ROW(gumbel, f64) },
+    .softmax = { ROW(softmax, f32), ROW(softmax, f64) },
+    .softmax_back = { ROW(softmax_back, f32), ROW(softmax_back, f64) },
+    .hard_concrete = { ROW(hard_concrete, f32), ROW(hard_concrete, f64) },
+    .hard_concrete_back = { ROW(hard_concrete_back, f32), ROW(hard_concrete_back, f64) },
+    .quantize = { ROW(quantize, f32), ROW(quantize, f64) },
+    .quantize_back = { ROW(quantize_back, f32), ROW(quantize_back, f64) },
 };

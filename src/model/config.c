@@ -136,9 +136,9 @@ static ln_status read_act(ln__config *c, const json_t *o, const char *fallback, 
     if (st != LN_OK)
         return st;
     if (strcmp(act, "silu") == 0 || strcmp(act, "swish") == 0)
-        c->act = LN_ACT_SILU;
+        c->act = LN__ACT_SILU;
     else if (strcmp(act, "gelu") == 0)
-        c->act = LN_ACT_GELU;
+        c->act = LN__ACT_GELU;
     else
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: hidden_act \"%s\" is not supported (silu, gelu are)", what, act);
     return LN_OK;
@@ -216,7 +216,7 @@ static ln_status read_bert(ln__config *c, const json_t *o, const char *what)
     LN_TRY(whole(&c->type_vocab, o, "type_vocab_size", 2, what));
     LN_TRY(real(&c->norm_eps, o, "layer_norm_eps", 1e-12, what));
     LN_TRY(read_act(c, o, "gelu", what));
-    if (c->act != LN_ACT_GELU)
+    if (c->act != LN__ACT_GELU)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: hidden_act of a bert model must be \"gelu\"", what);
     LN_TRY(word(&positions, o, "position_embedding_type", "absolute", what));
     if (strcmp(positions, "absolute") != 0)

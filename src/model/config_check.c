@@ -149,7 +149,7 @@ ln_status ln__config_to_json(json_t **out, const ln__config *c)
     LN_TRY(ln__json_set(o, "intermediate_size", json_integer(c->ffn)));
     LN_TRY(ln__json_set(o, "vocab_size", json_integer(c->vocab)));
     LN_TRY(ln__json_set(o, "max_position_embeddings", json_integer(c->max_context)));
-    LN_TRY(ln__json_set(o, "hidden_act", json_string(c->act == LN_ACT_SILU ? "silu" : "gelu")));
+    LN_TRY(ln__json_set(o, "hidden_act", json_string(c->act == LN__ACT_SILU ? "silu" : "gelu")));
     if (c->family == LN_FAMILY_BERT) {
         LN_TRY(ln__json_set(o, "layer_norm_eps", json_real(c->norm_eps)));
         LN_TRY(ln__json_set(o, "type_vocab_size", json_integer(c->type_vocab)));

@@ -99,7 +99,7 @@ static ln_status read_bert(ln__config *c, const source *s)
     ln_tensor *types = NULL;
     ln_status st;
     c->family = LN_FAMILY_BERT;
-    c->act = LN_ACT_GELU;
+    c->act = LN__ACT_GELU;
     c->kv_heads = c->heads;
     if (c->heads > 0 && c->hidden % c->heads)
         LN_FAIL(LN_ERR_FORMAT, "%s: embedding_length %lld is not a multiple of head_count %lld", s->path,

@@ -78,7 +78,7 @@ static void act_rows(void *ctx, int64_t begin, int64_t end)
     const int64_t n = (end - begin) * p->c->ffn;
     float *gate = p->gate + begin * p->c->ffn;
     const float *up = p->up + begin * p->c->ffn;
-    if (p->c->act == LN_ACT_SILU) {
+    if (p->c->act == LN__ACT_SILU) {
         p->k->silu_mul(gate, gate, up, n);
         return;
     }

@@ -15,7 +15,7 @@
 /* ---- configuration ---- */
 
 typedef enum ln__rope_kind { LN_ROPE_PLAIN = 0, LN_ROPE_LINEAR = 1, LN_ROPE_LLAMA3 = 2 } ln__rope_kind;
-typedef enum ln__act { LN_ACT_SILU = 0, LN_ACT_GELU = 1 } ln__act;
+typedef enum ln__act { LN__ACT_SILU = 0, LN__ACT_GELU = 1 } ln__act;
 
 typedef struct ln__config {
     ln_family family;

@@ -18,19 +18,22 @@ open(sys.argv[2] + "/calibrate.txt", "wb").write(text[:cut])
 open(sys.argv[2] + "/evaluate.txt", "wb").write(text[cut:])
 PY
 
-value() { # file key
-    python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["results"][sys.argv[2]])' "$1" "$2"
+value() { # file key format
+    python3 -c 'import json,sys; print(format(json.load(open(sys.argv[1]))["results"][sys.argv[2]], sys.argv[3]))' "$@"
 }
 prompt="The old house by the river had been empty for years, and"
+paragraph() { # model result: a fixed seed, so that every run shows the same two paragraphs
+    "$linnet" generate "$1" --prompt "$prompt" --tokens 60 --temperature 0.7 --top-p 0.9 --seed 1 --quiet --json "$2" >/dev/null
+}
 
 echo "== The model"
 "$linnet" info "$model" | sed -n '1,11p'
 
 echo; echo "== Before"
 "$linnet" eval "$model" --text "$work/evaluate.txt" --context 512 --max-tokens 16384 --quiet --json "$work/before.json" >/dev/null
-"$linnet" generate "$model" --prompt "$prompt" --tokens 60 --temperature 0 --quiet --json "$work/before-text.json" >/dev/null
-echo "perplexity $(value "$work/before.json" perplexity) on the second half of the novel"
-echo "decodes $(value "$work/before-text.json" decode_tokens_per_second) tokens/s"
+paragraph "$model" "$work/before-text.json"
+echo "perplexity $(value "$work/before.json" perplexity .2f) on the second half of the novel"
+echo "decodes $(value "$work/before-text.json" decode_tokens_per_second .0f) tokens/s"
 
 echo; echo "== Compression: 20 % of the linear layers' parameters"
 "$linnet" compress rocket "$model" --calib "$work/calibrate.txt" --calib-tokens 16384 --remove 0.2 --force \
@@ -38,9 +41,9 @@ echo; echo "== Compression: 20 % of the linear layers' parameters"
 
 echo; echo "== After"
 "$linnet" eval "$work/small" --text "$work/evaluate.txt" --context 512 --max-tokens 16384 --quiet --json "$work/after.json" >/dev/null
-"$linnet" generate "$work/small" --prompt "$prompt" --tokens 60 --temperature 0 --quiet --json "$work/after-text.json" >/dev/null
+paragraph "$work/small" "$work/after-text.json"
 
-python3 - "$work" <<'PY'
+python3 - "$work" "$prompt" <<'PY'
 import json, sys
 work = sys.argv[1]
 load = lambda name: json.load(open(f"{work}/{name}.json"))["results"]
@@ -54,6 +57,8 @@ print(f"{'decode, tokens/s':24}{t0['decode_tokens_per_second']:>14.0f}{t1['decod
 print()
 print("The file it came from stores 4-bit weights "
       f"({mb(small['bytes_before'])}), the result 16-bit ones: sizes compare at equal width only.")
+print()
+print(f"How each goes on from \"{sys.argv[2]}\" (temperature 0.7, top-p 0.9, seed 1):")
 print()
 print("before: " + t0["text"].strip().replace("\n", " "))
 print()

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/threads.h"
+#include "grad/batch.h"
 #include "grad/gemm.h"
-#include "grad/loops.h"
 #include "grad/small_gemm_vec.h"
 #include "grad/tape.h"
 
@@ -50,18 +50,9 @@ typedef struct job {
     int64_t m, n, k, lda, ldb;
     const char *a, *b;
     char *c;
-    ln__loops keep, lost; /* a, b: strides of the operands, in elements */
-    int64_t kept, terms;  /* how many destinations, and terms of each */
+    ln__batch batch;
     ln_status status;
 } job;
-
-static int64_t count_of(const int64_t *dim, int n)
-{
-    int64_t count = 1;
-    for (int i = 0; i < n; i++)
-        count *= dim[i];
-    return count;
-}
 
 static ln_status multiply(const job *j, char *c, const char *a, const char *b, bool add)
 {
@@ -79,9 +70,11 @@ static void destinations(void *ctx, int64_t begin, int64_t end)
     const int64_t width = j->f64 ? 8 : 4;
     for (int64_t d = begin; d < end; d++) {
         char *const c = j->c + d * j->m * j->n * width;
-        const int64_t a = ln__loops_at(&j->keep, d, j->keep.a), b = ln__loops_at(&j->keep, d, j->keep.b);
-        for (int64_t r = 0; r < j->terms; r++) {
-            const int64_t ar = a + ln__loops_at(&j->lost, r, j->lost.a), br = b + ln__loops_at(&j->lost, r, j->lost.b);
+        const int64_t a = ln__loops_at(&j->batch.keep, d, j->batch.keep.a),
+                      b = ln__loops_at(&j->batch.keep, d, j->batch.keep.b);
+        for (int64_t r = 0; r < j->batch.terms; r++) {
+            const int64_t ar = a + ln__loops_at(&j->batch.lost, r, j->batch.lost.a),
+                          br = b + ln__loops_at(&j->batch.lost, r, j->batch.lost.b);
             const ln_status st = multiply(j, c, j->a + ar * width, j->b + br * width, j->add || r > 0);
             if (st != LN_OK)
                 j->status = st; /* sizes were checked by infer: it does not come to this */
@@ -92,62 +85,38 @@ static void destinations(void *ctx, int64_t begin, int64_t end)
 /* The batch as more rows of A and C, or as a longer inner dimension. */
 static void fold(job *j)
 {
-    if (j->terms == 1 && j->kept > 1 && j->keep.n == 1 && j->keep.b[0] == 0 && !j->ta &&
-        (j->keep.a[0] == j->m * j->lda) && j->m * j->kept <= INT_MAX) {
-        j->m *= j->kept;
-        j->kept = 1;
+    if (j->batch.terms == 1 && j->batch.kept > 1 && j->batch.keep.n == 1 && j->batch.keep.b[0] == 0 && !j->ta &&
+        (j->batch.keep.a[0] == j->m * j->lda) && j->m * j->batch.kept <= INT_MAX) {
+        j->m *= j->batch.kept;
+        j->batch.kept = 1;
     }
-    if (j->kept == 1 && j->terms > 1 && j->lost.n == 1 && j->ta && !j->tb && j->lost.a[0] == j->k * j->lda &&
-        j->lost.b[0] == j->k * j->ldb && j->k * j->terms <= INT_MAX) {
-        j->k *= j->terms;
-        j->terms = 1;
+    if (j->batch.kept == 1 && j->batch.terms > 1 && j->batch.lost.n == 1 && j->ta && !j->tb &&
+        j->batch.lost.a[0] == j->k * j->lda && j->batch.lost.b[0] == j->k * j->ldb &&
+        j->k * j->batch.terms <= INT_MAX) {
+        j->k *= j->batch.terms;
+        j->batch.terms = 1;
     }
 }
 
 static ln_status run_job(job *j)
 {
-    if (j->m * j->n * j->kept == 0)
+    if (j->m * j->n * j->batch.kept == 0)
         return LN_OK;
-    if (j->terms == 0) {
+    if (j->batch.terms == 0) {
         if (!j->add)
-            memset(j->c, 0, (size_t)(j->m * j->n * j->kept) * (j->f64 ? 8 : 4));
+            memset(j->c, 0, (size_t)(j->m * j->n * j->batch.kept) * (j->f64 ? 8 : 4));
         return LN_OK;
     }
     fold(j);
-    const double work = (double)j->m * (double)j->n * (double)LN_MAX(j->k, 1) * (double)j->terms;
-    if (j->kept == 1 || work / (double)j->terms >= SHARE_INSIDE)
-        destinations(j, 0, j->kept);
+    const double work = (double)j->m * (double)j->n * (double)LN_MAX(j->k, 1) * (double)j->batch.terms;
+    if (j->batch.kept == 1 || work / (double)j->batch.terms >= SHARE_INSIDE)
+        destinations(j, 0, j->batch.kept);
     else
-        ln__parallel_for(j->kept, (int64_t)LN_MAX(CHUNK_WORK / work, 1), destinations, j);
+        ln__parallel_for(j->batch.kept, (int64_t)LN_MAX(CHUNK_WORK / work, 1), destinations, j);
     return j->status;
 }
 
 /* ---- the operation ---- */
-
-/* Stride of batch dimension i of `out` in v, 0 where v is broadcast. */
-static int64_t batch_stride(const ln_var *v, const ln_var *out, int i)
-{
-    const int k = i - (out->ndim - v->ndim);
-    return k < 0 || v->dim[k] == 1 ? 0 : v->stride[k];
-}
-
-/* The loops of the batch. `to`: the destination, whose missing and broadcast dimensions are summed over; NULL: none. */
-static void batch_loops(job *j, const ln_var *out, const ln_var *to, const ln_var *a, const ln_var *b)
-{
-    int64_t dim[2][LN_MAX_DIMS], sa[2][LN_MAX_DIMS], sb[2][LN_MAX_DIMS];
-    int n[2] = { 0, 0 };
-    for (int i = 0; i < out->ndim - 2; i++) {
-        const int it = to ? i - (out->ndim - to->ndim) : i;
-        const int lost = it < 0 || (to && to->dim[it] == 1 && out->dim[i] != 1);
-        dim[lost][n[lost]] = out->dim[i];
-        sa[lost][n[lost]] = batch_stride(a, out, i);
-        sb[lost][n[lost]++] = batch_stride(b, out, i);
-    }
-    j->kept = count_of(dim[0], n[0]);
-    j->terms = count_of(dim[1], n[1]);
-    j->keep = ln__loops_of(n[0], dim[0], sa[0], sb[0]);
-    j->lost = ln__loops_of(n[1], dim[1], sa[1], sb[1]);
-}
 
 static ln_status matmul_infer(ln_tape *t, ln__node *n)
 {
@@ -176,10 +145,7 @@ static ln_status matmul_infer(ln_tape *t, ln__node *n)
                                            : "(...,m,k) (...,k,n)"));
     if (LN_MAX(LN_MAX(m, cols), ka) > INT_MAX)
         LN_TRY(ln__shape_error(n, "dimensions that BLAS can count"));
-    ln_var a_batch = *a, b_batch = *b;
-    a_batch.ndim -= 2;
-    b_batch.ndim -= 2;
-    LN_TRY(ln__broadcast(n, dims, &ndim, &a_batch, &b_batch));
+    LN_TRY(ln__batch_shape(n, dims, &ndim, a, b, 2));
     dims[ndim++] = m;
     dims[ndim++] = cols;
     LN_TRY(ln__out(t, n, 0, a->dtype, ndim, dims));
@@ -224,7 +190,7 @@ static ln_status run_into(job *j, void *c, const ln_var *to, const ln_var *out, 
     j->c = c;
     j->m = to->dim[to->ndim - 2];
     j->n = to->dim[to->ndim - 1];
-    batch_loops(j, out, to, p, q);
+    j->batch = ln__batch_of(out, 2, to, p, q);
     return run_job(j);
 }
 

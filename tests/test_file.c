@@ -363,11 +363,14 @@ static void a_file_size_limit_is_said_and_nothing_stays(void **state)
     assert_int_equal(files_in(scratch_dir), files);
 }
 
-static ln__out *left_open;
+static ln__out *left_open, *left_open_inside;
 static void stop_with_a_signal(void)
 {
     if (ln__out_open(&left_open, scratch("interrupted")) != LN_OK)
         _exit(78);
+    if (ln__dir_make(scratch("half"), false) != LN_OK || ln__out_list(scratch("half")) < 0 ||
+        ln__out_open(&left_open_inside, scratch("half/weights")) != LN_OK)
+        _exit(77);
     const pid_t grandchild = fork();
     if (grandchild == 0) { /* a forked process must not remove what its parent writes */
         ln__out_remove_all();
@@ -392,6 +395,7 @@ static void signal_handlers_can_remove_temporaries(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_string_equal(text, "1\n");
     assert_int_equal(files_in(scratch_dir), files);
+    assert_false(ln__file_exists(scratch("half")));
 }
 
 static void directories_are_made_and_guarded(void **state)
@@ -408,6 +412,8 @@ static void directories_are_made_and_guarded(void **state)
     write_bytes(scratch("file"), "x", 1);
     assert_fails(ln__dir_make(scratch("file"), true), LN_ERR_EXISTS, "/file: is a file, expected a directory");
     assert_fails(ln__dir_make(scratch("file/sub"), true), LN_ERR_NOTFOUND, "/file");
+    if (ln__file_is_dir("/sys/kernel")) /* nobody may write there: the system's reason, not that it is missing */
+        assert_fails(ln__dir_make("/sys/kernel/linnet", true), LN_ERR_IO, "/sys/kernel/linnet: cannot make");
     assert_fails(ln__dir_make("", true), LN_ERR_ARG, "must not be empty");
     assert_fails(ln__dir_list(&names, &n, scratch("none")), LN_ERR_NOTFOUND, "/none");
     assert_ptr_equal(names, &names);

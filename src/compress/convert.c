@@ -45,11 +45,13 @@ static ln_status write_dir(const char *out, const ln__checkpoint_plan *plan)
 {
     ln_status st = LN_OK;
     char *base = NULL, *dir = NULL;
+    int listed = -1;
     LN_TRY(ln__strdup(&base, out));
     for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
         base[n - 1] = '\0';
     LN_TRY(ln__sprintf(&dir, "%s.tmp-%ld", base, (long)getpid()));
     LN_TRY(ln__dir_make(dir, false));
+    listed = ln__out_list(dir);
     st = ln__checkpoint_write_dir(dir, plan);
     if (st == LN_OK)
         st = ln__checkpoint_publish(dir, base);
@@ -64,6 +66,7 @@ static ln_status write_dir(const char *out, const ln__checkpoint_plan *plan)
         ln__free(why);
     }
 done:
+    ln__out_unlist(listed);
     ln__free(base);
     ln__free(dir);
     return st;

@@ -231,8 +231,9 @@ static ln_status make_parents(const char *path)
             continue;
         const char end = *p;
         *p = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST && !ln__file_is_dir(copy)) {
-            st = ln__fail_os(path, "make the directory", errno);
+        const int err = mkdir(copy, 0777) == 0 ? 0 : errno; /* the look at what is there would replace it */
+        if (err != 0 && err != EEXIST && !ln__file_is_dir(copy)) {
+            st = ln__fail_os(path, "make the directory", err);
             break;
         }
         *p = end;

@@ -45,9 +45,13 @@ int64_t ln__out_bytes(const ln__out *o);                                    /* l
 ln_status ln__out_commit(ln__out *o);                                       /* the handle stays to be freed */
 void ln__out_free(ln__out *o);                                              /* NULL is fine */
 ln_status ln__file_write(const char *path, const void *data, size_t bytes); /* all of the above in one call */
-/* Unlinks the temporary files of every handle not yet committed or freed. Async-signal-safe: for signal handlers that
- * are about to leave the process. */
+/* Unlinks the temporary files of every handle not yet committed or freed, then the listed directories that are empty.
+ * Async-signal-safe: for signal handlers that are about to leave the process. */
 void ln__out_remove_all(void);
+/* Lists a directory whose files are being written, to be removed with them. The slot, or -1: there is no room, it would
+ * be left behind. */
+int ln__out_list(const char *path);
+void ln__out_unlist(int slot); /* -1 is fine */
 
 /* A new output directory: refused when it exists and is not empty unless `force` (then its files are replaced). */
 ln_status ln__dir_make(const char *path, bool force);

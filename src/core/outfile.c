@@ -38,7 +38,7 @@ static struct {
     char path[PATH_MAX];
 } temporaries[SLOTS];
 
-static int list_temporary(const char *path)
+int ln__out_list(const char *path)
 {
     if (strlen(path) >= PATH_MAX)
         return -1;
@@ -53,7 +53,7 @@ static int list_temporary(const char *path)
     return -1;
 }
 
-static void unlist_temporary(int slot)
+void ln__out_unlist(int slot)
 {
     if (slot >= 0)
         atomic_store(&temporaries[slot].owner, 0);
@@ -65,6 +65,9 @@ void ln__out_remove_all(void)
     for (int i = 0; i < SLOTS; i++)
         if (atomic_load(&temporaries[i].owner) == getpid())
             unlink(temporaries[i].path);
+    for (int i = 0; i < SLOTS; i++) /* a directory listed beside its files is empty by now */
+        if (atomic_load(&temporaries[i].owner) == getpid())
+            rmdir(temporaries[i].path);
     errno = err;
 }
 
@@ -95,7 +98,7 @@ static ln_status create_temporary(ln__out *o)
             return st;
         o->fd = open(o->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (o->fd >= 0) {
-            o->slot = list_temporary(o->temp);
+            o->slot = ln__out_list(o->temp);
             return LN_OK;
         }
         if (errno != EEXIST)
@@ -280,7 +283,7 @@ ln_status ln__out_commit(ln__out *o)
         st = ln__fail(LN_ERR_IO, "%s: cannot put the finished file in place: %s", o->path, ln__errno_text(errno));
         goto done;
     }
-    unlist_temporary(o->slot);
+    ln__out_unlist(o->slot);
     o->slot = -1;
     o->committed = true;
     sync_directory(o->target);
@@ -296,7 +299,7 @@ void ln__out_free(ln__out *o)
         close(o->fd);
     if (o->temp && !o->committed)
         unlink(o->temp);
-    unlist_temporary(o->slot);
+    ln__out_unlist(o->slot);
     ln__free(o->temp);
     ln__free(o->target);
     ln__free(o->path);

@@ -14,5 +14,6 @@
 #include <linnet/system.h>
 #include <linnet/tensor.h>
 #include <linnet/tokenizer.h>
+#include <linnet/train.h>
 
 #endif

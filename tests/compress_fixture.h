@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "check.h"
+
 #include <linnet/compress.h>
 #include <linnet/eval.h>
 #include <linnet/io.h>
@@ -27,13 +29,6 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "model/model.h"
-
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        const ln_status ok_ = (call);                                                                                  \
-        if (ok_ != LN_OK)                                                                                              \
-            fail_msg("%s: %s: %s", #call, ln_status_name(ok_), ln_last_error());                                       \
-    } while (0)
 
 /* The call fails with this status and a message that holds `words`. */
 #define FAILS(call, status, words)                                                                                     \

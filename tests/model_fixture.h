@@ -3,6 +3,7 @@
 #define LINNET_TESTS_MODEL_FIXTURE_H
 
 #include "io_files.h"
+#include "check.h"
 
 #include <math.h>
 
@@ -11,13 +12,6 @@
 
 #include "core/json.h"
 #include "model/model.h"
-
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        const ln_status ok_ = (call);                                                                                  \
-        if (ok_ != LN_OK)                                                                                              \
-            fail_msg("%s: %s: %s", #call, ln_status_name(ok_), ln_last_error());                                       \
-    } while (0)
 
 static inline ln_archive *golden_open(const char *family)
 {

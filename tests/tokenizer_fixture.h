@@ -3,19 +3,13 @@
 #define LINNET_TESTS_TOKENIZER_FIXTURE_H
 
 #include "io_files.h"
+#include "check.h"
 
 #include <linnet/tokenizer.h>
 #include <xxhash.h>
 
 #include "core/json.h"
 #include "text/text.h"
-
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        const ln_status ok_ = (call);                                                                                  \
-        if (ok_ != LN_OK)                                                                                              \
-            fail_msg("%s: %s: %s", #call, ln_status_name(ok_), ln_last_error());                                       \
-    } while (0)
 
 static inline char *golden_path(const char *name)
 {

@@ -5,8 +5,8 @@
  * whatever their company. Pitfall: eight values are loaded where fewer may be left. At the end of a row the load moves
  * back to end with the row, and the places move with it. */
 #include "core/quants.h"
+#include "core/x86/floats.h"
 #include "core/x86/kernels_x86.h"
-#include "core/x86/simd.h"
 
 enum { MOST_TOKENS = 4 };
 
@@ -22,21 +22,6 @@ static void fill_table(void)
             entry |= (uint64_t)(b >> l & 1 ? next++ : 0x80) << (8 * l);
         spread_to[b] = entry;
     }
-}
-
-LN_INLINE size_t width_of(ln_dtype dt)
-{
-    return dt == LN_F32 ? 4 : 2;
-}
-
-LN_INLINE __m256 load8(ln_dtype dt, const uint8_t *p)
-{
-    if (dt == LN_F32)
-        return _mm256_loadu_ps((const float *)(const void *)p);
-    const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
-    if (dt == LN_F16)
-        return _mm256_cvtph_ps(h);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
 
 LN_INLINE __m256i first(int n)

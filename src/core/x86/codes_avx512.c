@@ -1,15 +1,11 @@
 /* codes_avx512.c - dictionary codes with AVX-512: vexpandps puts the next values of a row at the set bits of sixteen
  * mask bits at once; the masked load reads only the values that are there. One accumulator for a row and a token. */
 #include "core/quants.h"
+#include "core/x86/floats.h"
 #include "core/x86/kernels_x86.h"
 #include "core/x86/wide.h"
 
 enum { MOST_TOKENS = 4 };
-
-LN_INLINE size_t width_of(ln_dtype dt)
-{
-    return dt == LN_F32 ? 4 : 2;
-}
 
 /* The next values at the set bits of `bits`, zero elsewhere. */
 LN_INLINE __m512 spread(ln_dtype dt, const uint8_t *values, unsigned bits)

@@ -2,26 +2,10 @@
  * token, whatever their company, so that results depend on neither the thread count nor T; several rows at a time
  * hide the latency of FMA. Missing rows are computed as copies of the last one. */
 #include "core/quants.h"
+#include "core/x86/floats.h"
 #include "core/x86/kernels_x86.h"
-#include "core/x86/simd.h"
 
 enum { MOST_ROWS = 8 };
-
-LN_INLINE size_t width_of(ln_dtype dt)
-{
-    return dt == LN_F32 ? 4 : 2;
-}
-
-/* Eight weights at p as f32. */
-LN_INLINE __m256 load8(ln_dtype dt, const uint8_t *p)
-{
-    if (dt == LN_F32)
-        return _mm256_loadu_ps((const float *)(const void *)p);
-    const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
-    if (dt == LN_F16)
-        return _mm256_cvtph_ps(h);
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
-}
 
 /* The first n < 8 of them, then zeros. */
 LN_INLINE __m256 load_tail(ln_dtype dt, const uint8_t *p, int64_t n)

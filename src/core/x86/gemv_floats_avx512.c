@@ -1,14 +1,10 @@
 /* gemv_floats_avx512.c - rows of F32, F16 or BF16 weights times few f32 rows: as gemv_floats_avx2.c, sixteen lanes
  * wide, tails by mask. Eight rows and up to two tokens together use sixteen of the 32 registers as accumulators. */
+#include "core/x86/floats.h"
 #include "core/x86/kernels_x86.h"
 #include "core/x86/wide.h"
 
 enum { AHEAD = 4096, ROWS = 8, MOST_TOKENS = 2 };
-
-LN_INLINE size_t width_of(ln_dtype dt)
-{
-    return dt == LN_F32 ? 4 : 2;
-}
 
 /* The weights at p that m selects, zeros elsewhere; nothing else is read. */
 LN_INLINE __m512 load16(ln_dtype dt, const uint8_t *p, __mmask16 m)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""check_complexity.py [-v] [ROOT] - length and cyclomatic complexity of every function of the library and the command.
+"""check_complexity.py [-v] [ROOT] - length and cyclomatic complexity of every function of the library, the
+command and the tests.
 
 Complexity is 1 + the number of if, for, while, case, &&, || and ? in the body (McCabe; a switch counts its cases).
 Length counts lines from the function's name to its closing brace. Reported above 60 lines or complexity 25; fails at
@@ -13,7 +14,7 @@ import sys
 REPORT_LINES, FAIL_LINES = 60, 120
 REPORT_COMPLEXITY, FAIL_COMPLEXITY = 25, 50
 FAIL_FILE_LINES = 600
-FOLDERS = ("src", "tools", "include", "fuzz", "bench", "examples")
+FOLDERS = ("src", "tools", "include", "tests", "reproduce", "fuzz", "bench", "examples")
 
 TOKEN = re.compile(r"""
     (?P<comment>//[^\n]*|/\*.*?\*/)

@@ -91,7 +91,7 @@ static void fold_columns(void *ctx, int64_t begin, int64_t end)
 static int64_t piece_length(const ln__reduce *r)
 {
     const int64_t length = r->inner == 1 ? PIECE : LN_MAX(PIECE * 4 / LN_MIN(r->inner, COLUMNS), PIECE_ROWS);
-    return r->n > 2 * length ? length : LN_MAX(r->n, 1);
+    return LN_MAX(LN_MIN(length, r->n), 1);
 }
 
 static size_t fold_scratch(const ln__reduce *r)
@@ -344,8 +344,8 @@ static ln_var *reduce_case(ln_tape *t, ln__case *c, int k, const ln__op *op, ln_
         int64_t dim[3];
         int axis, keep;
     } p[] = { { { 2, 3, 5 }, -1, 0 },     { { 4, 3, 2 }, 0, 1 },      { { 2, 5, 3 }, 1, 0 },
-              { { 3, 2, 2 }, LN_ALL, 0 }, { { 2, 2, 3 }, LN_ALL, 1 }, { { 1, 2, 40000 }, -1, 0 },
-              { { 1, 3000, 40 }, 1, 1 },  { { 3, 0, 2 }, -1, 0 },     { { 3, 1, 2 }, 1, 0 },
+              { { 3, 2, 2 }, LN_ALL, 0 }, { { 2, 2, 3 }, LN_ALL, 1 }, { { 1, 1, 16500 }, -1, 0 },
+              { { 1, 1650, 40 }, 1, 1 },  { { 3, 0, 2 }, -1, 0 },     { { 3, 1, 2 }, 1, 0 },
               { { 2, 0, 3 }, 1, 1 } };
     for (int i = 0; i < (int)LN_COUNT(p); i++) {
         const int64_t length = p[i].axis == LN_ALL ? 12 : p[i].dim[(p[i].axis + 3) % 3];

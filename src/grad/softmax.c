@@ -86,7 +86,7 @@ static ln_var *rows_leaf(ln_tape *t, ln__case *c, int k)
         int ndim;
         int64_t dim[3];
     } p[] = {
-        { 1, { 5 } }, { 2, { 3, 1 } }, { 3, { 2, 3, 19 } }, { 2, { 0, 4 } }, { 2, { 3, 0 } }, { 2, { 70, 300 } }
+        { 1, { 5 } }, { 2, { 3, 1 } }, { 3, { 2, 3, 19 } }, { 2, { 0, 4 } }, { 2, { 3, 0 } }, { 2, { 30, 300 } }
     };
     return k < (int)LN_COUNT(p) ? ln__case_leaf(t, c, p[k].ndim, p[k].dim, -3, 3) : NULL;
 }
@@ -105,7 +105,8 @@ static ln_var *rows_leaf(ln_tape *t, ln__case *c, int k)
     static ln_var *fn##_build(ln_tape *t, ln__case *c, int k)                                                          \
     {                                                                                                                  \
         ln_var *x = rows_leaf(t, c, k);                                                                                \
-        return x ? ln_##fn(t, x) : NULL;                                                                               \
+        ln_var *y = x ? ln_##fn(t, x) : NULL;                                                                          \
+        return k == 5 ? ln_narrow(t, y, 1, 7, 20) : y; /* of thousands the sum itself would round too much */          \
     }                                                                                                                  \
     const ln__op ln__op_##fn = { .name = #fn,                                                                          \
                                  .infer = softmax_infer,                                                               \

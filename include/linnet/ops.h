@@ -144,14 +144,15 @@ LN_API ln_var *ln_kron_apply(ln_tape *t, ln_var *x, ln_var *a, ln_var *b); /* ro
 LN_API ln_var *ln_block_diagonal(ln_tape *t, ln_var *x, ln_var *blocks);   /* (…,k q), (k,p,q) -> (…,k p) */
 LN_API ln_var *ln_monarch(ln_tape *t, ln_var *x, ln_var *left, ln_var *right);
 LN_API ln_var *ln_hadamard(ln_tape *t, ln_var *x); /* Walsh-Hadamard of the last axis (2^k), orthonormal */
-/* Square or thin matrices, batched over leading dimensions (formulas: Giles 2008; docs/gradients.md). */
-LN_API ln_var *ln_cholesky(ln_tape *t, ln_var *a); /* lower */
+/* Matrices batched over leading dimensions, which broadcast where there are two operands (formulas: Giles 2008;
+ * docs/gradients.md). Computed in f64 for either type. LN_ERR_NUMERIC names the matrix that is singular and so on. */
+LN_API ln_var *ln_cholesky(ln_tape *t, ln_var *a); /* lower, of (A + A^T)/2 */
 LN_API ln_var *ln_solve_triangular(ln_tape *t, ln_var *l, ln_var *b, int upper, int transpose);
 LN_API ln_var *ln_solve_matrix(ln_tape *t, ln_var *a, ln_var *b);
 LN_API ln_var *ln_inverse(ln_tape *t, ln_var *a);
-LN_API ln_var *ln_logdet(ln_tape *t, ln_var *a);                                /* log |det A| */
-LN_API void ln_qr(ln_tape *t, ln_var *a, ln_var **q, ln_var **r);               /* thin, diagonal of R > 0 */
-LN_API void ln_eigh(ln_tape *t, ln_var *a, ln_var **values, ln_var **vectors);  /* ascending */
+LN_API ln_var *ln_logdet(ln_tape *t, ln_var *a);                  /* log |det A| */
+LN_API void ln_qr(ln_tape *t, ln_var *a, ln_var **q, ln_var **r); /* (…,m,n), m >= n; diagonal of R > 0 */
+LN_API void ln_eigh(ln_tape *t, ln_var *a, ln_var **values, ln_var **vectors);  /* of (A + A^T)/2, ascending */
 LN_API void ln_svd(ln_tape *t, ln_var *a, ln_var **u, ln_var **s, ln_var **vt); /* thin, descending */
 LN_API ln_var *ln_nuclear_norm(ln_tape *t, ln_var *a);
 LN_API ln_var *ln_spectral_norm(ln_tape *t, ln_var *a);

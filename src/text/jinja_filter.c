@@ -56,7 +56,10 @@ static ln_status f_lower(jj *j, jj_value *out, const jj_value *v, const filter_c
 
 static ln_status f_title(jj *j, jj_value *out, const jj_value *v, const filter_call *c)
 {
-    return by_method(j, out, v, "title", c->args, 0);
+    jj_value s;
+    const ln_status st = to_string(j, &s, v);
+    (void)c;
+    return st == LN_OK ? jj_title(j, out, s.u.s) : st;
 }
 
 static ln_status f_capitalize(jj *j, jj_value *out, const jj_value *v, const filter_call *c)
@@ -183,25 +186,58 @@ done:
     return st;
 }
 
+/* Python's int() of a text: a whole number, or the whole part of a real one; anything else leaves *out as it is. */
+static ln_status int_of_text(jj *j, jj_value *out, jj_str s)
+{
+    char text[64];
+    while (s.len && (s.data[0] == ' ' || (s.data[0] >= '\t' && s.data[0] <= '\r')))
+        s = (jj_str){ s.data + 1, s.len - 1 };
+    while (s.len && (s.data[s.len - 1] == ' ' || (s.data[s.len - 1] >= '\t' && s.data[s.len - 1] <= '\r')))
+        s.len--;
+    const size_t sign = s.len && (s.data[0] == '-' || s.data[0] == '+');
+    size_t digits = 0;
+    while (sign + digits < s.len && s.data[sign + digits] >= '0' && s.data[sign + digits] <= '9')
+        digits++;
+    if (digits && sign + digits == s.len) {
+        int64_t x = 0;
+        if (digits > 18)
+            return jj_fail(j, LN_ERR_UNSUPPORTED, "whole numbers beyond 64 bits");
+        for (size_t i = sign; i < s.len; i++)
+            x = 10 * x + (s.data[i] - '0');
+        *out = jj_int(s.data[0] == '-' ? -x : x);
+        return LN_OK;
+    }
+    if (s.len == 0 || s.len >= sizeof text)
+        return LN_OK;
+    memcpy(text, s.data, s.len);
+    text[s.len] = '\0';
+    char *end;
+    const double real = ln__strtod(text, &end);
+    if (strspn(text, "0123456789+-.eE") != s.len || *end)
+        return LN_OK;
+    if (!(real > -9e18 && real < 9e18))
+        return jj_fail(j, LN_ERR_UNSUPPORTED, "whole numbers beyond 64 bits");
+    *out = jj_int((int64_t)real);
+    return LN_OK;
+}
+
 static ln_status f_int(jj *j, jj_value *out, const jj_value *v, const filter_call *c)
 {
-    const jj_value *fallback = argument(c, 0, "default");
+    const jj_value *fallback = argument(c, 0, "default"), *base = argument(c, 1, "base");
+    if (base && !(base->type == JJ_INT && base->u.i == 10))
+        return jj_fail(j, LN_ERR_UNSUPPORTED, "int with another base than 10");
+    if (v->type == JJ_UNDEFINED)
+        return jj_fail(j, LN_ERR_ARG, "int of something undefined");
     *out = fallback ? *fallback : jj_int(0);
     if (v->type == JJ_INT || v->type == JJ_BOOL) {
         *out = jj_int(v->type == JJ_BOOL ? v->u.b : v->u.i);
-    } else if (v->type == JJ_FLOAT && v->u.f > -9e18 && v->u.f < 9e18) {
+    } else if (v->type == JJ_FLOAT) {
+        if (!(v->u.f > -9e18 && v->u.f < 9e18))
+            return jj_fail(j, LN_ERR_UNSUPPORTED, "whole numbers beyond 64 bits");
         *out = jj_int((int64_t)v->u.f);
-    } else if (v->type == JJ_STR && v->u.s.len && v->u.s.len < 19) {
-        const bool minus = v->u.s.data[0] == '-';
-        int64_t x = 0;
-        for (size_t i = minus; i < v->u.s.len; i++) {
-            if (v->u.s.data[i] < '0' || v->u.s.data[i] > '9')
-                return LN_OK;
-            x = 10 * x + (v->u.s.data[i] - '0');
-        }
-        *out = jj_int(minus ? -x : x);
+    } else if (v->type == JJ_STR) {
+        return int_of_text(j, out, v->u.s);
     }
-    (void)j;
     return LN_OK;
 }
 
@@ -318,6 +354,8 @@ static ln_status f_indent(jj *j, jj_value *out, const jj_value *v, const filter_
     jj_value s;
     const jj_value *width = argument(c, 0, "width"), *first = argument(c, 1, "first");
     const int64_t n = width && width->type == JJ_INT ? LN_MIN(LN_MAX(width->u.i, 0), 64) : 4;
+    if (v->type == JJ_UNDEFINED)
+        return jj_fail(j, LN_ERR_ARG, "indent of something undefined");
     LN_TRY(to_string(j, &s, v));
     for (size_t i = 0, end; i <= s.u.s.len && s.u.s.len; i = end + 1) {
         const char *line = memchr(s.u.s.data + i, '\n', s.u.s.len - i);

@@ -219,6 +219,7 @@ bool jj_equal(jj *j, const jj_value *a, const jj_value *b);
 ln_status jj_filter(jj *j, jj_value *out, jj_str name, jj_value v, const jj_value *args, int n, const jj_dict *kwargs);
 ln_status jj_method_call(jj *j, jj_value *out, const jj_method *m, const jj_value *args, int n);
 bool jj_has_method(const jj_value *v, jj_str name);
+ln_status jj_title(jj *j, jj_value *out, jj_str s); /* the filter, whose words are not those of the method */
 ln_status jj_test(jj *j, bool *out, jj_str name, jj_value v, const jj_value *args, int n);
 enum { JJ_RAISE = 1, JJ_RANGE, JJ_NAMESPACE, JJ_DICT_OF };
 /* jinja_value.c */

@@ -225,6 +225,8 @@ static ln_status lex_number(jj *j)
     digits[n] = '\0';
     if ((p < l->end && word(*p)) || n > (real ? 60 : 18))
         return jj_fail(j, LN_ERR_UNSUPPORTED, "the number '%s…' is not supported", digits);
+    if (!real && digits[0] == '0' && strspn(digits, "0") < n)
+        return jj_fail(j, LN_ERR_FORMAT, "the whole number '%s' begins with 0", digits);
     l->token = real ? JT_FLOAT : JT_INT;
     l->real = ln__strtod(digits, NULL);
     l->integer = 0;

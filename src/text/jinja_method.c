@@ -33,7 +33,8 @@ typedef enum method {
     M_INDEX,
     M_COUNT_ITEM, /* lists */
     M_CHANGES,
-    M_NONE
+    M_NONE,
+    M_TITLE_WORDS /* no method: the filter of that name */
 } method;
 
 static method find_method(const jj_value *v, jj_str name)
@@ -129,12 +130,15 @@ static ln_status change_case(jj *j, jj_value *out, jj_str s, method how)
     for (const char *p = s.data, *end = s.data + s.len; p < end;) {
         char utf8[4];
         uint32_t cp;
-        p += ln__utf8_get((const unsigned char *)p, &cp);
+        const size_t n = ln__utf8_get((const unsigned char *)p, &cp);
+        p += n;
         const bool letter = ln__char_class(ln__unicode(), cp) & LN_CH_LETTER;
         const bool up = how == M_UPPER || (how != M_LOWER && first);
-        first = how == M_TITLE ? !letter : false;
+        first = how == M_TITLE         ? !letter
+                : how == M_TITLE_WORDS ? in_set(p - n, n, NULL) || (cp < 0x80 && strchr("-({[<", (int)cp))
+                                       : false;
         if (up && cp == 0xDF) /* the one letter in common use whose capital is two */
-            LN_TRY(ln__buf_puts(&text, how == M_UPPER ? "SS" : "Ss"));
+            LN_TRY(ln__buf_puts(&text, how == M_UPPER || how == M_TITLE_WORDS ? "SS" : "Ss"));
         else
             LN_TRY(
                 ln__buf_add(&text, utf8,
@@ -144,6 +148,11 @@ static ln_status change_case(jj *j, jj_value *out, jj_str s, method how)
 done:
     ln__buf_free(&text);
     return st;
+}
+
+ln_status jj_title(jj *j, jj_value *out, jj_str s)
+{
+    return change_case(j, out, s, M_TITLE_WORDS);
 }
 
 /* At white space (no separator given): runs of it, none at the ends. */

@@ -45,7 +45,9 @@ ln_status jj_test(jj *j, bool *out, jj_str name, jj_value v, const jj_value *arg
                      { "le", JT_LE },        { "<=", JT_LE }, { "gt", '>' },   { ">", '>' },
                      { "greaterthan", '>' }, { "ge", JT_GE }, { ">=", JT_GE }, { "in", JT_IN } };
     if (type_test(out, name, &v))
-        return LN_OK;
+        return n == 0
+                   ? LN_OK
+                   : jj_fail(j, LN_ERR_ARG, "the test '%.*s' wants no argument", (int)LN_MIN(name.len, 40), name.data);
     for (int i = 0; i < LN_COUNT(compares); i++)
         if (jj_eq(name, compares[i].name))
             return n ? jj_compare(j, out, compares[i].op, &v, &args[0])

@@ -392,10 +392,15 @@ CONSTRUCTS = [
     # text and strings
     "{{ 'a\\nb\\t\\'q\\'' }}{{ \"d\\\"q\" }}{{ 'one' 'two' }}", "plain { text } % with # signs {", "{{ '' }}", "",
     "{% generation %}x{{ n }}{% endgeneration %}", "{% if n == 1 %}a{% elif n == 7 %}b{% elif true %}c{% else %}d{% endif %}",
+    "{{ \"it's a two-part (title) 3rd [ßx] {y\"|title }}|{{ \"it's 3rd two-part\".title() }}|{{ 'a\tb  c-\u3000d'|title }}",
+    "{{ '42'|int }} {{ ' -7 '|int }} {{ '3.9'|int }} {{ '1e3'|int }} {{ '+5'|int }} {{ 'x'|int }} {{ 'x'|int(9) }} {{ ''|int }} {{ '-'|int }}",
+    "{{ 2.9|int }} {{ -2.9|int }} {{ true|int }} {{ l|int }} {{ nothing|int(3) }} {{ '0x10'|int }} {{ 'nan'|int }} {{ '1.5.2'|int }} {{ '007'|int }}",
+    "{{ 0 }}{{ 00 }}{{ 0.5 }}{{ 01.5 }}",
     # failures
     "{{ raise_exception('no: ' + x) }}", "{{ missing.attribute }}", "{{ 'a' + 1 }}", "{{ missing() }}", "{{ 1 / 0 }}", "{{ n[0] + 1 }}", "{{ nothing + 'a' }}",
     "{% if %}x{% endif %}", "{% for x in %}{% endfor %}", "{{ x", "{% if yes %}", "{{ 'abc }}", "{{ x|nofilter }}", "{{ x is notest }}", "{% nonsense %}", "{{ l.append(1) }}",
     "{% set a.b = 1 %}", "{{ 1 + }}", "{{ (1 }}", "{% endfor %}", "{{ x y }}", "{{ l > 1 }}",
+    "{{ missing|int }}", "{{ missing|indent }}", "{{ 012 }}", "{{ x is string(1) }}",
 ]
 
 

@@ -127,7 +127,8 @@ static inline uint64_t digest_of(const char *dir, const char *file)
 typedef struct shape {
     int64_t hidden, layers, heads, kv_heads, ffn;
     bool no_tokenizer;
-    const char *nan_in; /* a tensor with one NaN */
+    const char *nan_in;  /* a tensor with one NaN */
+    const char *huge_in; /* a tensor with one value beyond f16, and beyond what f32 sums of products hold */
 } shape;
 
 static const shape small_shape = { .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .ffn = 80 };
@@ -244,6 +245,8 @@ static inline const char *make_model(const char *name, const shape *s)
                        : (float)(ln__rng_normal(&r) * (e % list[i].dims[1] < list[i].dims[1] / 3 ? 0.4 : 0.1));
         if (s->nan_in && strcmp(s->nan_in, list[i].name) == 0)
             x[5] = NAN;
+        if (s->huge_in && strcmp(s->huge_in, list[i].name) == 0)
+            x[5] = 1e38f;
         OK(ln_writer_put(w, list[i].name, t));
         ln_tensor_release(t);
     }

@@ -153,6 +153,43 @@ static void test_same_bytes(void **state)
     ln_threads_set(0);
 }
 
+/* What stops a run is named with model and layer; a file name that is no UTF-8 is no obstacle. */
+static void test_names(void **state)
+{
+    (void)state;
+    const shape large = { .hidden = 48,
+                          .layers = 2,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .ffn = 80,
+                          .huge_in = "model.layers.1.mlp.down_proj.weight" };
+    const char *model = make_model("huge", &large);
+    ln_compress_opts o = small_run();
+    char want[256];
+    snprintf(want, sizeof want, "%s: model.layers.1.mlp.down_proj: element [", model);
+    FAILS(compress(&ln__system_svd, model, in_work("out"), &o), LN_ERR_NUMERIC, want);
+    snprintf(want, sizeof want, "%s: model.layers.", model);
+    const shape worse = { .hidden = 48,
+                          .layers = 2,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .ffn = 80,
+                          .huge_in = "model.layers.0.self_attn.v_proj.weight" };
+    snprintf(want, sizeof want, "%s: model.layers.", make_model("worse", &worse));
+    FAILS(compress(&ln__system_rocket, in_work("worse"), in_work("out"), &o), LN_ERR_NUMERIC, want);
+    assert_false(exists_in_work("out"));
+    make_model("model", &small_shape);
+    const char *calib = in_work("te\xFFxt");
+    char *text = NULL;
+    size_t bytes = 0;
+    OK(ln__file_read(&text, &bytes, o.calib));
+    OK(ln__file_write(calib, text, bytes));
+    ln__free(text);
+    o.calib = calib;
+    OK(compress(&ln__system_rocket, in_work("model"), in_work("out"), &o));
+    assert_true(exists_in_work("out"));
+}
+
 static void test_cache(void **state)
 {
     (void)state;
@@ -307,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_outputs, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(test_order_of_methods, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(test_same_bytes, work_setup, work_teardown),
+        cmocka_unit_test_setup_teardown(test_names, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(test_cache, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(test_profile_reuse, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(test_foreign_profile, work_setup, work_teardown),

@@ -345,6 +345,16 @@ static void test_refusals(void **state)
     make_model("nan", &broken);
     FAILS(convert(in_work("nan"), in_work("c"), LN_F16, false, false), LN_ERR_NUMERIC, broken.nan_in);
     FAILS(convert(in_work("nan"), in_work("c.gguf"), LN_F16, false, false), LN_ERR_NUMERIC, broken.nan_in);
+    const shape large = { .hidden = 48,
+                          .layers = 2,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .ffn = 80,
+                          .huge_in = "model.layers.1.mlp.down_proj.weight" };
+    char what[256];
+    snprintf(what, sizeof what, "%s: %s: element [", make_model("huge", &large), large.huge_in);
+    FAILS(convert(in_work("huge"), in_work("c"), LN_F16, false, false), LN_ERR_NUMERIC, what);
+    FAILS(convert(in_work("huge"), in_work("c.gguf"), LN_F16, false, false), LN_ERR_NUMERIC, what);
     assert_int_equal(count_beside("c"), 0);
     assert_false(exists_in_work("c"));
 }

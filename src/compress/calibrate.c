@@ -38,6 +38,7 @@ typedef struct gather {
     float *work;
     bool skip_first;
     ln_status st;
+    char why[256]; /* what stopped a tap: the pass says only that one did */
 } gather;
 
 static ln_status cache_root(char **out, const ln_compress_opts *o, const char *fallback)
@@ -131,6 +132,8 @@ static int collect(gather *ga, int group, const ln_activation *a)
     else
         ga->st =
             ln__gram_add(ga->gram[group], a->data + skip * a->width, a->width, a->tokens - skip, a->width, ga->work);
+    if (ga->st != LN_OK)
+        snprintf(ga->why, sizeof ga->why, "%s: %s", a->name, ln_last_error());
     return ga->st != LN_OK;
 }
 
@@ -221,7 +224,7 @@ static ln_status run_block(const ln__calibration *c, ln_session *s, float *x, in
         LN_TRY(ln_session_truncate(s, 0, 0));
         st = ln__llama_blocks(s, &b, x + q * c->context * width, block, block + 1);
         if (st == LN_ERR_CANCELLED && ga->st != LN_OK)
-            st = ga->st;
+            st = ln__fail(ga->st, "%s: %s", ln_model_path(s->m), ga->why);
         if (st != LN_OK)
             goto done;
         if (o->progress && o->progress(o->payload, "calibrate", block * c->sequences + q + 1, blocks * c->sequences))

@@ -29,7 +29,9 @@ ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__chec
         LN_TRY(ln_linop_to_dense(&wide, given, LN_F32));
         LN_TRY(ln__sprintf(&full, "%s.weight", name));
         LN_TRY(ln_tensor_check_finite(wide, full));
-        LN_TRY(ln_tensor_convert(dense, wide, plan->type));
+        st = ln_tensor_convert(dense, wide, plan->type);
+        if (st != LN_OK)
+            LN_TRY(ln__fail_in(st, "%s", full));
     } else {
         *op = given;
         given = NULL;
@@ -99,7 +101,9 @@ static ln_status put_named(ln_writer *w, const ln__checkpoint_plan *plan, int64_
     const char *name = ln__model_named_name(plan->model, i);
     ln_tensor *copy = NULL;
     LN_TRY(ln_tensor_check_finite(t, name));
-    LN_TRY(ln_tensor_convert(&copy, t, named_type(t, plan->type)));
+    st = ln_tensor_convert(&copy, t, named_type(t, plan->type));
+    if (st != LN_OK)
+        LN_TRY(ln__fail_in(st, "%s", name));
     LN_TRY(ln_writer_put(w, name, copy));
 done:
     ln_tensor_release(copy);

@@ -399,6 +399,8 @@ ln_status ln_compress(const ln_system *system, const char *model, const char *ou
     LN_TRY(ln__checkpoint_may_write(out, opts && opts->force));
     LN_TRY(prepare(&run, system, model, opts, system_opts, &own_opts));
     st = stages(&run, partial, result);
+    if (st == LN_ERR_NUMERIC && strncmp(ln_last_error(), model, strlen(model)) != 0)
+        ln__fail_in(st, "%s", model);
     if (run.journal && !resumable(st)) { /* without a journal of ours, what is there belongs to somebody else */
         char *why = NULL;                /* tidying must not replace the message */
         (void)ln__strdup(&why, st == LN_OK ? "" : ln_last_error());

@@ -113,7 +113,10 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
     const ln__checkpoint_plan plan = {
         .model = m, .type = o.type, .merge = true, .progress = o.progress, .payload = o.payload
     };
-    LN_TRY(o.gguf ? ln__checkpoint_write_gguf(out, &plan) : write_dir(out, &plan));
+    st = o.gguf ? ln__checkpoint_write_gguf(out, &plan) : write_dir(out, &plan);
+    if (st == LN_ERR_NUMERIC) /* a value that is none, or does not fit: the source's, not the output's */
+        LN_TRY(ln__fail_in(st, "%s", model));
+    LN_TRY(st);
     LN_TRY(report(result, m, model, out, &o));
 done:
     ln_model_release(m);

@@ -144,7 +144,9 @@ static ln_status put_item(ln__gguf_writer *w, const ln__checkpoint_plan *plan, c
         LN_TRY(interleave(&ordered, wide, heads));
     else
         ordered = ln_tensor_retain(wide);
-    LN_TRY(ln_tensor_convert(&stored, ordered, it->type));
+    st = ln_tensor_convert(&stored, ordered, it->type);
+    if (st != LN_OK)
+        LN_TRY(ln__fail_in(st, "%s", it->hf));
     LN_TRY(ln__gguf_put_tensor(w, it->gguf, stored));
 done:
     ln_tensor_release(wide);

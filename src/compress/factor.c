@@ -167,6 +167,8 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
     if (st == LN_OK)
         layer->report = json_incref(report);
 done:
+    if (st == LN_ERR_NUMERIC && strncmp(ln_last_error(), layer->name, strlen(layer->name)) != 0)
+        ln__fail_in(st, "%s", layer->name); /* said of a matrix: a value that does not fit the storage type */
     ln__whiten_free(&own);
     ln_linop_release(op);
     json_decref(report);

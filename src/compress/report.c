@@ -14,9 +14,13 @@ static ln_status options_into(json_t *object, const ln_param *table, const void 
     ln_status st = LN_OK;
     for (const ln_param *p = table; p->type != LN_PARAM_END; p++) {
         char *text = NULL;
+        json_t *value = json_null();
         LN_TRY(ln_params_text(&text, p, opts));
-        st = ln__json_set(object, p->name, text ? json_string(text) : json_null());
+        if (text) /* a file name may be no UTF-8 */
+            st = ln__json_new_str(&value, text, strlen(text));
         ln__free(text);
+        if (st == LN_OK)
+            st = ln__json_set(object, p->name, value);
         if (st != LN_OK)
             return st;
     }

@@ -1,30 +1,5 @@
-/* cross_entropy_vec_tmpl.c - included for each CPU level with REAL, TYPE and LEVEL. Sums of 1,024 terms are made in
- * REAL, sums of those in f64: a vocabulary is long. */
-
-enum { VEC(piece) = 1024 };
-
-static inline REAL VEC(row_max)(const REAL *x, int64_t n)
-{
-    REAL top = x[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t i = 0; i < n; i++)
-        top = x[i] > top ? x[i] : top;
-    return top;
-}
-
-static inline double VEC(row_exp_sum)(const REAL *x, REAL top, int64_t n)
-{
-    double sum = 0;
-    for (int64_t at = 0; at < n; at += VEC(piece)) {
-        const int64_t end = at + VEC(piece) < n ? at + VEC(piece) : n;
-        REAL part = 0;
-#pragma omp simd reduction(+ : part)
-        for (int64_t i = at; i < end; i++)
-            part += EXP(x[i] - top);
-        sum += (double)part;
-    }
-    return sum;
-}
+/* cross_entropy_vec_tmpl.c - included for each CPU level with REAL, TYPE and LEVEL. */
+#include "grad/row_exp_tmpl.c"
 
 static inline double VEC(row_plain_sum)(const REAL *x, int64_t n)
 {
@@ -52,7 +27,7 @@ static void VEC(forward)(const ln__cross_entropy_rows *j, int64_t begin, int64_t
             continue;
         }
         const REAL top = VEC(row_max)(x, n);
-        const double lse = (double)top + log(VEC(row_exp_sum)(x, top, n));
+        const double lse = (double)top + log(VEC(row_exp_sum)(x, top, 1, n));
         const double even = j->smoothing > 0 ? j->smoothing * VEC(row_plain_sum)(x, n) / (double)n : 0;
         ((REAL *)j->lse)[r] = (REAL)lse;
         j->loss[r] = lse - (1 - j->smoothing) * (double)x[target] - even + j->z * lse * lse;

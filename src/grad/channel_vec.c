@@ -1,0 +1,3 @@
+/* channel_vec.c - grad/channel_vec_tmpl.c in plain C. */
+#define LEVEL ref
+#include "grad/channel_vec.inc.h"

@@ -155,14 +155,15 @@ typedef struct ln_train_opts {
     uint64_t seed;  /* of shuffling, dropout and noise                                           */
     double minutes; /* stop, with a checkpoint, after so long; 0: no limit                       */
     int64_t log_every, eval_every, save_every; /* steps; 0: never (a last checkpoint is always written)   */
-    int64_t keep;            /* checkpoints                                                               */
-    int64_t patience;        /* stop after so many evaluations without a better metric; 0: never           */
-    int32_t restore;         /* put the weights of the best evaluation back at the end                    */
-    int32_t resume;          /* go on from the newest checkpoint of `dir`, if there is one                 */
-    int32_t force;           /* resume although configuration or data differ                              */
-    int32_t average;         /* evaluate with the optimiser's moving average                              */
-    const char *dir;         /* checkpoints, best.safetensors, log.jsonl; NULL: nothing is written         */
-    const char *config;      /* what else the numbers depend on, any text: compared when resuming           */
+    int64_t keep;       /* checkpoints                                                               */
+    int64_t patience;   /* stop after so many evaluations without a better metric; 0: never           */
+    int32_t restore;    /* put the weights of the best evaluation back at the end                    */
+    int32_t resume;     /* go on from the newest checkpoint of `dir`, if there is one                 */
+    int32_t force;      /* resume although configuration or data differ                              */
+    int32_t average;    /* evaluate with the optimiser's moving average                              */
+    const char *dir;    /* checkpoints, best.safetensors, log.jsonl; NULL: nothing is written         */
+    const char *config; /* what else the numbers depend on: a JSON object, whose members are compared one by one when
+                           resuming, or any other text */
     ln_progress_fn progress; /* called after each step with stage "train"; nonzero: checkpoint, LN_ERR_CANCELLED */
     void *payload;
 } ln_train_opts;

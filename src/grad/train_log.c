@@ -117,6 +117,21 @@ static json_t *text_or_null(const char *s)
     return s ? json_string(s) : json_null();
 }
 
+/* The caller's text as a value: a JSON object's members each become one of the description's. */
+static ln_status add_options(json_t *j, const char *text)
+{
+    ln_status st = LN_OK;
+    json_t *own = NULL, *value;
+    const char *key;
+    if (!text || *text != '{')
+        return ln__json_set(j, "options", text_or_null(text));
+    LN_TRY(ln__json_parse(&own, text, strlen(text), "the configuration of the run"));
+    json_object_foreach(own, key, value) LN_TRY(ln__json_set(j, key, json_incref(value)));
+done:
+    json_decref(own);
+    return st;
+}
+
 ln_status ln__train_config(json_t **out, const ln_training *what, const ln_optimizer_opts *o, const ln_schedule *s,
                            const ln_train_opts *t)
 {
@@ -133,7 +148,6 @@ ln_status ln__train_config(json_t **out, const ln_training *what, const ln_optim
     } members[] = {
         { "data", json_string(hex) },
         { "samples", json_integer(what->samples) },
-        { "options", text_or_null(t->config) },
         { "batch", json_integer(t->batch) },
         { "accumulate", json_integer(t->accumulate) },
         { "steps", json_integer(t->steps) },
@@ -172,6 +186,7 @@ ln_status ln__train_config(json_t **out, const ln_training *what, const ln_optim
     }
     if (st != LN_OK)
         goto done;
+    LN_TRY(add_options(j, t->config));
     *out = j;
     j = NULL;
 done:

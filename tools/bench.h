@@ -52,6 +52,9 @@ ln_status bench_rate(cli_ctx *ctx, const char *key, const char *label, const ben
  * is said, and is no error. */
 ln_status bench_peers(cli_ctx *ctx, const char *name, const char *const *args, int n_args, double ours,
                       const char *unit);
+/* The same for a bench that has several: into `key` of the result. our_bytes > 0: compared with the peer's "bytes". */
+ln_status bench_peers_of(cli_ctx *ctx, const char *key, const char *name, const char *const *args, int n_args,
+                         double ours, const char *unit, int64_t our_bytes);
 /* A text of `bytes` bytes made from the seed: words, numbers, punctuation, some accents, CJK and emoji. ln_free. */
 ln_status bench_text(char **text, size_t bytes, uint64_t seed);
 

@@ -1,8 +1,8 @@
 /* benches.c - the benches of `linnet bench`, one line each. */
 #include "bench.h"
 
-extern const cli_bench bench_decode, bench_prefill, bench_gemm, bench_linop, bench_tokenizer, bench_rocket;
+extern const cli_bench bench_decode, bench_prefill, bench_gemm, bench_linop, bench_tokenizer, bench_rocket, bench_train;
 
 const cli_bench *const cli_benches[] = {
-    &bench_decode, &bench_prefill, &bench_gemm, &bench_linop, &bench_tokenizer, &bench_rocket, NULL,
+    &bench_decode, &bench_prefill, &bench_gemm, &bench_linop, &bench_tokenizer, &bench_rocket, &bench_train, NULL,
 };

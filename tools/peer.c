@@ -106,7 +106,7 @@ done:
     return st;
 }
 
-static ln_status one_peer(cli_ctx *ctx, json_t *list, json_t *peer, double ours, const char *unit)
+static ln_status one_peer(cli_ctx *ctx, json_t *list, json_t *peer, double ours, const char *unit, int64_t our_bytes)
 {
     ln_status st = LN_OK;
     const char *name = json_string_value(json_object_get(peer, "peer"));
@@ -119,12 +119,25 @@ static ln_status one_peer(cli_ctx *ctx, json_t *list, json_t *peer, double ours,
     LN_TRY(ln__json_append(list, json_incref(peer)));
     cli_say(ctx, "  peer %s %s: %.4g %s; linnet / peer = %.2f\n", name, version ? version : "", rate, unit,
             ours / rate);
+    const double bytes = json_number_value(json_object_get(peer, "bytes"));
+    if (our_bytes > 0 && bytes > 0) {
+        char text[32];
+        LN_TRY(ln__json_set(peer, "bytes_ratio", json_real((double)our_bytes / bytes)));
+        ln__human_bytes(text, sizeof text, bytes);
+        cli_say(ctx, "  peer %s: %s of memory; linnet / peer = %.2f\n", name, text, (double)our_bytes / bytes);
+    }
 done:
     return st;
 }
 
 ln_status bench_peers(cli_ctx *ctx, const char *name, const char *const *args, int n_args, double ours,
                       const char *unit)
+{
+    return bench_peers_of(ctx, "peers", name, args, n_args, ours, unit, 0);
+}
+
+ln_status bench_peers_of(cli_ctx *ctx, const char *key, const char *name, const char *const *args, int n_args,
+                         double ours, const char *unit, int64_t our_bytes)
 {
     ln_status st = LN_OK;
     ln__buf text = { 0 };
@@ -139,10 +152,11 @@ ln_status bench_peers(cli_ctx *ctx, const char *name, const char *const *args, i
     if (code != 0)
         LN_FAIL(LN_ERR_IO, "%s ended with exit code %d", script, code);
     LN_TRY(ln__json_parse(&answer, text.data ? text.data : "", text.len, script));
-    json_array_foreach(json_object_get(answer, "peers"), i, item) LN_TRY(one_peer(ctx, list, item, ours, unit));
+    json_array_foreach(json_object_get(answer, "peers"), i, item)
+        LN_TRY(one_peer(ctx, list, item, ours, unit, our_bytes));
     json_array_foreach(json_object_get(answer, "missing"), i, item)
         cli_say(ctx, "  peer %s: not there\n", json_is_string(item) ? json_string_value(item) : "?");
-    LN_TRY(cli_json(ctx, "peers", list));
+    LN_TRY(cli_json(ctx, key, list));
 done:
     ln__buf_free(&text);
     ln__free(script);

@@ -9,10 +9,12 @@
 #include "cli.h"
 
 typedef struct recipe_opts {
-    int32_t quick;     /* one point on a subset, a few minutes                                    */
-    const char *model; /* checkpoint; NULL: the recipe's own, found below $LINNET_MODELS          */
-    const char *data;  /* directory of data sets; NULL: $LINNET_DATA                              */
-    const char *work;  /* directory for what the recipe writes; NULL: a temporary one, removed    */
+    int32_t quick;        /* one point on a subset, a few minutes                                    */
+    const char *model;    /* checkpoint; NULL: the recipe's own, found below $LINNET_MODELS          */
+    const char *data;     /* directory of data sets; NULL: $LINNET_DATA                              */
+    const char *work;     /* directory for what the recipe writes; NULL: a temporary one, removed    */
+    const char *from;     /* an earlier result (JSON) to show again; NULL: measure                   */
+    const char *markdown; /* file for the tables as Markdown; NULL: none                          */
 } recipe_opts;
 
 typedef struct cli_recipe {

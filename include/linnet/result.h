@@ -50,6 +50,8 @@ LN_API LN_MUST_CHECK ln_status ln_result_write(const ln_result *r, const char *p
 
 /** One offline HTML page (under 2 MB) from an envelope's JSON text. Free with ln_free. (src/report) */
 LN_API LN_MUST_CHECK ln_status ln_report_html(char **html, const char *result_json);
+/** The same envelope as a section of Markdown: what ran, checks, tables of rows. Free with ln_free. (src/report) */
+LN_API LN_MUST_CHECK ln_status ln_report_markdown(char **markdown, const char *result_json);
 
 #ifdef __cplusplus
 }

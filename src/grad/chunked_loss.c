@@ -375,8 +375,12 @@ ln_var *ln_linop_cross_entropy(ln_tape *t, ln_var *x, const ln_linop *op, ln_var
     ln_status st = ln__cross_entropy_options(&a.o, opts, "linop_cross_entropy");
     if (st == LN_OK && !op)
         st = ln__fail(LN_ERR_ARG, "linop_cross_entropy: the head is NULL");
-    if (st == LN_OK)
-        st = ln__tape_keep(t, release_linop, ln_linop_retain(op));
+    if (st == LN_OK) {
+        ln_linop *kept = ln_linop_retain(op);
+        st = ln__tape_keep(t, release_linop, kept);
+        if (st != LN_OK)
+            ln_linop_release(kept);
+    }
     if (st != LN_OK)
         return ln__tape_fail(t, st);
     for (int i = 0; i < 2; i++)

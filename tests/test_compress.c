@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-static const ln_system *const systems[] = { &ln__system_svd, &ln__system_whitened, &ln__system_rocket };
+static const ln_system *const systems[] = { &ln__system_svd, &ln__system_whitened, &ln__system_rocket,
+                                            &ln__system_fwsvd };
 
 /* ---- what a run writes ---- */
 

@@ -41,7 +41,7 @@ typedef struct gather {
     char why[256]; /* what stopped a tap: the pass says only that one did */
 } gather;
 
-static ln_status cache_root(char **out, const ln_compress_opts *o, const char *fallback)
+ln_status ln__cache_root(char **out, const ln_compress_opts *o, const char *fallback)
 {
     if (o->cache && strcmp(o->cache, "none") == 0)
         return ln__strdup(out, fallback);
@@ -60,7 +60,7 @@ static ln_status cache_root(char **out, const ln_compress_opts *o, const char *f
 }
 
 /* mkdir -p */
-static ln_status make_path(const char *path)
+ln_status ln__cache_make(const char *path)
 {
     ln_status st = LN_OK;
     char *part = NULL;
@@ -73,7 +73,7 @@ static ln_status make_path(const char *path)
         }
     (void)mkdir(part, 0777);
     if (!ln__file_is_dir(path))
-        LN_FAIL(LN_ERR_IO, "%s: cannot be made (for the Grams; --cache DIR puts them elsewhere)", path);
+        LN_FAIL(LN_ERR_IO, "%s: cannot be made (for what was gathered; --cache DIR puts them elsewhere)", path);
 done:
     ln__free(part);
     return st;
@@ -348,7 +348,7 @@ ln_status ln__calibration_new(ln__calibration **out, ln_model *m, uint64_t model
     LN_TRY(ln__corpus_chunks(&c->starts, &c->sequences, n_ids, c->context, 0, LN_CHUNKS_SEQUENTIAL, 0, o->calib));
     c->tokens = c->sequences * (c->context - (o->skip_first ? 1 : 0));
     make_key(c, model_hash, o);
-    LN_TRY(cache_root(&root, o, fallback));
+    LN_TRY(ln__cache_root(&root, o, fallback));
     LN_TRY(ln__path_join(&c->dir, root, c->key));
     *out = c;
     c = NULL;
@@ -362,7 +362,7 @@ ln_status ln__calibration_run(ln__calibration *c, ln_model *m, const ln_compress
 {
     ln_status st = LN_OK;
     const double started = ln__now();
-    LN_TRY(make_path(c->dir));
+    LN_TRY(ln__cache_make(c->dir));
     LN_TRY(compute(c, m, o));
     c->seconds = ln__now() - started;
 done:

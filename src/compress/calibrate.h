@@ -23,4 +23,8 @@ double ln__calibration_seconds(const ln__calibration *c);
 /* A (n, n), full and symmetric, f64, of a block's input group. Thread-safe. */
 ln_status ln__calibration_gram(double *gram, const ln__calibration *c, int64_t block, int group, int64_t n);
 
+/* Where statistics are kept: --cache, $LINNET_CACHE, the user's cache, or `fallback`. mkdir -p. */
+ln_status ln__cache_root(char **out, const ln_compress_opts *o, const char *fallback);
+ln_status ln__cache_make(const char *path);
+
 #endif

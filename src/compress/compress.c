@@ -122,6 +122,7 @@ static ln_status identify(ln__run *run, char *whole, size_t n)
     XXH64_update(h, &run->model_hash, sizeof run->model_hash);
     if (run->calibration)
         XXH64_update(h, ln__calibration_key(run->calibration), strlen(ln__calibration_key(run->calibration)) + 1);
+    XXH64_update(h, run->state_key, strlen(run->state_key) + 1);
     LN_TRY(hash_options(h, run->system->params, run->method_opts,
                         run->method->factor_only ? run->method->factor_only : none));
     snprintf(run->identity, sizeof run->identity, "%016" PRIx64, (uint64_t)XXH64_digest(h));
@@ -175,10 +176,11 @@ static ln_status prepare(ln__run *run, const ln_system *system, const char *mode
     }
     LN_TRY(ln_params_check(system->params, system_opts, system->name));
     run->method_opts = system_opts;
-    if (run->method->whitened && (!run->o.calib || !*run->o.calib))
+    if (ln__run_wants_grams(run) && (!run->o.calib || !*run->o.calib))
         LN_FAIL(LN_ERR_ARG, "%s needs a calibration text: --calib FILE", system->name);
     const ln_budget budget = run->o.budget == LN_BUDGET_DEFAULT ? run->method->budget : (ln_budget)run->o.budget;
-    run->uniform = budget == LN_BUDGET_UNIFORM;
+    run->fixed = run->method->fixed && run->method->fixed(run->method_opts);
+    run->uniform = budget == LN_BUDGET_UNIFORM || run->fixed;
     if (run->uniform) {
         run->cr[0] = run->o.remove;
         run->n_cr = 1;
@@ -198,6 +200,8 @@ static void release(ln__run *run)
         ln__free(run->layers[i].options.items);
         json_decref(run->layers[i].report);
     }
+    if (run->method && run->method->end)
+        run->method->end(run);
     ln__free(run->layers);
     ln__free(run->failure);
     ln__calibration_free(run->calibration);
@@ -317,11 +321,15 @@ static ln_status stages(ln__run *run, const char *partial, ln_result *result)
     double t[4] = { ln__now() };
     LN_TRY(ln__model_check_finite(run->model));
     LN_TRY(ln__sprintf(&grams, "%s-grams", partial));
-    if (run->method->whitened)
+    if (run->method->begin)
+        LN_TRY(run->method->begin(run));
+    if (ln__run_wants_grams(run))
         LN_TRY(ln__calibration_new(&run->calibration, run->model, run->model_hash, &run->o, grams));
     LN_TRY(open_journal(run, partial));
     if (run->calibration)
         LN_TRY(ln__calibration_run(run->calibration, run->model, &run->o));
+    if (run->method->gather)
+        LN_TRY(run->method->gather(run, grams));
     t[1] = ln__now();
     LN_TRY(ln__run_profile(run));
     LN_TRY(ln__run_allocate(run));

@@ -104,7 +104,7 @@ static ln_status describe(json_t *report, const ln__job_layer *layer, const ln__
     LN_TRY(ln__json_set(report, "rows", json_integer(layer->d2)));
     LN_TRY(ln__json_set(report, "cols", json_integer(layer->d1)));
     LN_TRY(ln__json_set(report, "cr", json_real(option->cr)));
-    LN_TRY(ln__json_set(report, "ks", json_real(option->removed ? option->ks : 1)));
+    LN_TRY(ln__json_set(report, "ks", json_real(layer->choice ? option->ks : 1)));
     LN_TRY(ln__json_set(report, "parameters_before", json_integer(layer->params)));
     LN_TRY(ln__json_set(report, "parameters_after", json_integer(ln_linop_params(op))));
     LN_TRY(ln__json_set(report, "bytes", json_integer(ln_linop_bytes(op))));
@@ -145,7 +145,7 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
     report = json_object();
     if (!report)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
-    if (option->removed == 0) {
+    if (layer->choice == 0) {
         LN_TRY(dense_copy(&op, ln_model_linear(run->model, layer->name), storage));
         LN_TRY(describe(report, layer, option, op));
     } else {

@@ -61,6 +61,19 @@ done:
     return st;
 }
 
+/* F_oi is taken for in_i out_o / sum F, the best separable fit: what one unit of g_in g_out stands for. */
+static double energy_of(const double *in, const double *out, int64_t d1, int64_t d2)
+{
+    double most_in = 0, most_out = 0, sum = 0;
+    for (int64_t i = 0; in && i < d1; i++) {
+        most_in = fmax(most_in, in[i]);
+        sum += in[i];
+    }
+    for (int64_t o = 0; out && o < d2; o++)
+        most_out = fmax(most_out, out[o]);
+    return in && out ? most_in / sum * most_out : in ? most_in : out ? most_out : 1;
+}
+
 ln_status ln__fwsvd_weigh(ln__whitened *out_wh, const double *w, const double *in, const double *out,
                           const float *elementwise, int64_t d1, int64_t d2, const char *what)
 {
@@ -80,6 +93,12 @@ ln_status ln__fwsvd_weigh(ln__whitened *out_wh, const double *w, const double *i
     LN_TRY(ln__whiten_diagonal(&wh, w, zero ? NULL : gi, zero ? NULL : go, d1, d2, what));
     wh.range = range;
     wh.unweighted = zero;
+    wh.energy = zero ? 1 : energy_of(in, out, d1, d2);
+    if (!zero) {
+        wh.in = gi;
+        wh.out = go;
+        gi = go = NULL;
+    }
     if (elementwise && !zero)
         LN_TRY(copy_elementwise(&wh.elementwise, elementwise, d1 * d2, what));
     *out_wh = wh;

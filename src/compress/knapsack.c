@@ -174,6 +174,12 @@ ln_status ln__knapsack_capped(int32_t *choice, const ln__option_list *layers, in
     return st;
 }
 
+ln_status ln__knapsack_free(int32_t *choice, const ln__option_list *layers, int64_t n, double remove, int64_t precision)
+{
+    const int64_t target = (int64_t)ceil(remove * (double)total_params(layers, n));
+    return ln__knapsack(choice, layers, n, target, precision, INFINITY, NULL);
+}
+
 ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
                                int64_t *short_layer)
 {

@@ -32,6 +32,10 @@ ln_status ln__knapsack(int32_t *choice, const ln__option_list *layers, int64_t n
 ln_status ln__knapsack_capped(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
                               int64_t precision, double *alpha);
 
+/* No cap: at least remove of all parameters goes, wherever it costs least. */
+ln_status ln__knapsack_free(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,
+                            int64_t precision);
+
 /* Every layer at the option nearest to cr = remove that removes at least that much. When a layer has none:
  * LN_ERR_RANGE, and *short_layer (may be NULL) is its index. */
 ln_status ln__allocate_uniform(int32_t *choice, const ln__option_list *layers, int64_t n, double remove,

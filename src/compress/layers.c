@@ -86,11 +86,27 @@ ln_status ln__run_layers(ln__run *run, const char *stage, ln__layer_fn fn)
     return st;
 }
 
+bool ln__run_wants_grams(const ln__run *run)
+{
+    return run->method->grams ? run->method->grams(run->method_opts) : run->method->whitened;
+}
+
+ln_status ln__run_choose(int32_t *choice, const ln__run *run, const ln__job_layer *layer)
+{
+    if (run->fixed) {
+        *choice = layer->options.n > 1 ? 1 : 0;
+        return LN_OK;
+    }
+    return ln__allocate_uniform(choice, &layer->options, 1, run->o.remove, NULL);
+}
+
 ln_status ln__run_whiten(ln__whitened *wh, ln__run *run, const ln__job_layer *layer)
 {
     ln_status st = LN_OK;
     ln_tensor *w = NULL;
     double *gram = NULL;
+    if (run->method->weigh)
+        return run->method->weigh(wh, run, layer);
     LN_TRY(ln_linop_to_dense(&w, ln_model_linear(run->model, layer->name), LN_F64));
     if (run->calibration) {
         LN_TRY(LN_NEW(&gram, layer->d1 * layer->d1));

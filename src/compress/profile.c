@@ -37,7 +37,9 @@ done:
     return st;
 }
 
-static ln_status options_from_json(ln__option_list *list, const json_t *layer, int64_t params, const char *what)
+/* grows: a layer may become larger than it was (a rank that was asked for). */
+static ln_status options_from_json(ln__option_list *list, const json_t *layer, int64_t params, bool grows,
+                                   const char *what)
 {
     ln_status st = LN_OK;
     const json_t *array = json_object_get(layer, "options");
@@ -55,8 +57,8 @@ static ln_status options_from_json(ln__option_list *list, const json_t *layer, i
         LN_TRY(ln__json_int(&o.removed, item, "removed", -1, what));
         LN_TRY(ln__json_real(&o.error, item, "error", -1, what));
         LN_TRY(ln__json_real(&o.output_error, item, "output_error", -1, what));
-        if (!(o.cr > 0 && o.cr < 1) || !(o.ks >= 1) || o.removed < 0 || o.removed > params || !(o.error >= 0) ||
-            !(o.output_error >= 0))
+        if (!(o.cr > (grows ? -2 : 0) && o.cr < 1) || !(o.ks >= 1) || o.removed < (grows ? -2 * params : 0) ||
+            o.removed > params || !(o.error >= 0) || !(o.output_error >= 0))
             LN_FAIL(LN_ERR_FORMAT, "%s: option %zu is out of range", what, i);
         list->items[list->n++] = o;
     }
@@ -99,7 +101,7 @@ static ln_status factor_now(ln__run *run, ln__job_layer *layer, const ln__whiten
 {
     ln_status st = LN_OK;
     double most = 0;
-    if (ln__allocate_uniform(&layer->choice, &layer->options, 1, run->o.remove, NULL) != LN_OK) {
+    if (ln__run_choose(&layer->choice, run, layer) != LN_OK) {
         LN_TRY(most_removable(&most, run, layer, wh));
         LN_FAIL(LN_ERR_RANGE, "%s: remove = %g cannot be reached: at most %.4f here", layer->name, run->o.remove, most);
     }
@@ -119,7 +121,7 @@ static ln_status profile_layer(ln__run *run, ln__job_layer *layer)
     const json_t *found = ln__journal_find(run->journal, step);
     pthread_mutex_unlock(&run->lock);
     if (found) {
-        st = options_from_json(&layer->options, found, layer->params, layer->name);
+        st = options_from_json(&layer->options, found, layer->params, run->fixed, layer->name);
         goto done;
     }
     LN_TRY(ln__run_whiten(&wh, run, layer));
@@ -193,7 +195,7 @@ ln_status ln__profile_read(ln__run *run, const char *path)
         if (strcmp(name, run->layers[l].name) != 0)
             LN_FAIL(LN_ERR_FORMAT, "%s: layer %lld should be %s, found \"%s\"", path, (long long)l, run->layers[l].name,
                     name);
-        LN_TRY(options_from_json(&run->layers[l].options, entry, run->layers[l].params, path));
+        LN_TRY(options_from_json(&run->layers[l].options, entry, run->layers[l].params, run->fixed, path));
         LN_TRY(ln__sprintf(&step, "profile:%s", name));
         if (!ln__journal_find(run->journal, step))
             LN_TRY(ln__journal_add(run->journal, step, (json_t *)(uintptr_t)entry));
@@ -224,7 +226,12 @@ ln_status ln__run_allocate(ln__run *run)
     for (int64_t l = 0; l < run->n_layers; l++)
         lists[l] = run->layers[l].options;
     run->alpha = run->o.alpha;
-    if (run->uniform)
+    if (run->fixed)
+        for (int64_t l = 0; l < run->n_layers; l++)
+            LN_TRY(ln__run_choose(&choice[l], run, &run->layers[l]));
+    else if (run->method->uncapped && !run->uniform && run->alpha == 0)
+        st = ln__knapsack_free(choice, lists, run->n_layers, run->o.remove, run->o.precision);
+    else if (run->uniform)
         st = ln__allocate_uniform(choice, lists, run->n_layers, run->o.remove, &short_layer);
     else
         st = ln__knapsack_capped(choice, lists, run->n_layers, run->o.remove, run->o.precision, &run->alpha);

@@ -83,7 +83,8 @@ static ln_status error_curve(ln_result *result, const ln__run *run, const char *
     }
     if (n > 2)
         LN_TRY(ln_result_series(result, "Error against removed fraction", kind, "fraction removed",
-                                "relative error of the weight", x, y, n));
+                                run->method->error_label ? run->method->error_label : "relative error of the weight", x,
+                                y, n));
 done:
     return st;
 }
@@ -132,6 +133,7 @@ static ln_status spectrum_curve(ln_result *result, const ln__run *run, const cha
         if (n > 1)
             LN_TRY(ln_result_series(result,
                                     run->calibration ? "Spectrum of the whitened weight, middle block"
+                                    : run->state     ? "Spectrum of the weighted weight, middle block"
                                                      : "Spectrum of the weight, middle block",
                                     kind, "index / rank", "singular value / largest", x, y, n));
         ln__free(step);
@@ -155,6 +157,8 @@ static ln_status curves(ln_result *result, const ln__run *run)
         LN_TRY(block_curve(result, run, kinds[i],
                            run->calibration ? "Output error per layer" : "Weight error per layer", "relative error",
                            run->calibration ? "output_error" : "weight_error"));
+    for (int i = 0; i < n && run->method->weigh; i++)
+        LN_TRY(block_curve(result, run, kinds[i], "Weighted error per layer", "relative error", "weighted_error"));
     for (int i = 0; i < n; i++)
         LN_TRY(spectrum_curve(result, run, kinds[i]));
 done:
@@ -195,8 +199,10 @@ ln_status ln__run_report(const ln__run *run, ln_result *result, const char *dir)
     if (!result)
         return LN_OK;
     LN_TRY(sizes(result, run, dir));
-    LN_TRY(ln_result_text(result, "budget", run->uniform ? "uniform" : "knapsack"));
-    if (!run->uniform)
+    LN_TRY(ln_result_text(result, "budget", run->fixed ? "fixed ranks" : run->uniform ? "uniform" : "knapsack"));
+    if (run->method->report)
+        LN_TRY(run->method->report(run, result));
+    if (!run->uniform && run->alpha > 0)
         LN_TRY(ln_result_number(result, "alpha", run->alpha));
     if (run->calibration) {
         LN_TRY(ln_result_integer(result, "calibration_tokens", ln__calibration_tokens(run->calibration)));

@@ -5,6 +5,7 @@
 #include <linnet/system.h>
 
 extern const ln_system ln__system_rocket;
+extern const ln_system ln__system_fwsvd;
 extern const ln_system ln__system_svd;
 extern const ln_system ln__system_whitened;
 

@@ -17,6 +17,8 @@ void ln__whiten_free(ln__whitened *wh)
     ln__free(wh->sigma);
     ln__free(wh->nu);
     ln__free(wh->n2);
+    ln__free(wh->in);
+    ln__free(wh->out);
     ln__free(wh->elementwise);
     memset(wh, 0, sizeof *wh);
 }

@@ -19,6 +19,8 @@ typedef struct ln__whitened {
     double ridge;  /* relative ridge the Gram needed; 0 for none                   */
     bool plain;    /* no Gram: R = I                                               */
     /* Of a method with weights of its own; freed with the rest. */
+    double *in, *out;    /* (d1), (d2): weights of inputs and outputs, the largest 1; NULL: ones                */
+    double energy;       /* sigma^2 times this is in the units that the weights came in                         */
     double *elementwise; /* (d2, d1): what an error of each entry counts; NULL: the norm above is all there is  */
     double range;        /* largest weight of an input over the smallest, as square roots; 0: no such weights   */
     bool unweighted;     /* all weights were zero: R = I in their place                                         */

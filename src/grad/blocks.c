@@ -1,6 +1,7 @@
 /* blocks.c - strided copies. Three shapes of loop: lines that are contiguous on both sides, tiles of 32 x 32 where one
- * side is contiguous along another axis than the other (a transposed matrix: each cache line is read once), and lines
- * with steps for the rest. Chunks are lines or strips of tiles, so that what is written does not depend on threads. */
+ * side is contiguous along another axis than the other (a transposed matrix), and lines with steps for the rest. A tile
+ * goes through a buffer, so that each cache line of either side is touched once: rows a power of two apart would drive
+ * each other out of the cache. Chunks are lines or strips of tiles: what is written does not depend on threads. */
 #include "grad/blocks.h"
 
 #include <string.h>
@@ -46,6 +47,23 @@ LINE(b4, uint32_t)
 LINE(b8, uint64_t)
 ADD_LINE(f32, float)
 ADD_LINE(f64, double)
+
+/* dst (rows, columns), rows `to` apart = or += the transpose of src (columns, rows), columns `from` apart. */
+#define TILES(fn, type, assign)                                                                                        \
+    static void fn(char *dst, const char *src, int64_t rows, int64_t columns, int64_t to, int64_t from)                \
+    {                                                                                                                  \
+        type *d = (type *)(void *)dst, tile[TILE][TILE];                                                               \
+        const type *s = (const type *)(const void *)src;                                                               \
+        for (int64_t c = 0; c < columns; c++)                                                                          \
+            memcpy(tile[c], s + c * from, (size_t)rows * sizeof(type));                                                \
+        for (int64_t r = 0; r < rows; r++)                                                                             \
+            for (int64_t c = 0; c < columns; c++)                                                                      \
+                d[r * to + c] assign tile[c][r];                                                                       \
+    }
+TILES(tile_b4, uint32_t, =)
+TILES(tile_b8, uint64_t, =)
+TILES(tile_f32, float, +=)
+TILES(tile_f64, double, +=)
 
 static void line(const block_job *j, char *dst, const char *src, int64_t n, int64_t to, int64_t from)
 {
@@ -109,15 +127,17 @@ static void strips(void *ctx, int64_t begin, int64_t end)
     const block_job *j = ctx;
     const int last = j->l.n - 1;
     const int64_t w = (int64_t)j->width, inner = j->l.dim[last], rows = j->l.dim[j->across];
-    const int64_t per_place = (rows + TILE - 1) / TILE;
+    const int64_t per_place = (rows + TILE - 1) / TILE, to = j->l.b[j->across], from = j->l.a[last];
     for (int64_t i = begin; i < end; i++) {
         const place p = place_of(j, i / per_place);
-        const int64_t r0 = i % per_place * TILE, r1 = LN_MIN(r0 + TILE, rows);
-        for (int64_t c = 0; c < inner; c += TILE)
-            for (int64_t r = r0; r < r1; r++)
-                line(j, j->dst + (p.b + r * j->l.b[j->across] + c * j->l.b[last]) * w,
-                     j->src + (p.a + r * j->l.a[j->across] + c * j->l.a[last]) * w, LN_MIN(TILE, inner - c),
-                     j->l.b[last], j->l.a[last]);
+        const int64_t r = i % per_place * TILE;
+        for (int64_t c = 0; c < inner; c += TILE) {
+            char *dst = j->dst + (p.b + r * to + c) * w;
+            const char *src = j->src + (p.a + r + c * from) * w;
+            (j->add          ? w == 4 ? tile_f32 : tile_f64
+             : j->width == 4 ? tile_b4
+                             : tile_b8)(dst, src, LN_MIN(TILE, rows - r), LN_MIN(TILE, inner - c), to, from);
+        }
     }
 }
 
@@ -151,8 +171,9 @@ static void run(const ln__block *b, char *dst, const char *src, const int64_t *t
                     .zero = zero };
     cut_line(&j.l);
     const int last = j.l.n - 1;
-    for (int k = 0; k < last && j.l.a[last] != 1; k++)
-        if (j.l.a[k] == 1)
+    const bool tiles = j.width >= 4 && j.l.b[last] == 1 && j.l.a[last] != 1;
+    for (int k = 0; k < last && tiles; k++)
+        if (j.l.a[k] == 1 && j.l.dim[k] >= 4)
             j.across = k;
     const int64_t inner = j.l.dim[last];
     if (j.across >= 0) {

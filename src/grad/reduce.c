@@ -303,13 +303,14 @@ static ln_status logsumexp_forward(ln_tape *t, const ln__node *n)
     void *y = n->out[0]->data; /* the largest first */
     double *shift = (double *)ln__scratch(t) + fold_scratch(&r) / sizeof(double);
     ln__reduce_top(y, (int32_t *)(void *)(shift + count), n->in[0]->data, &r, 1);
-    for (int64_t i = 0; i < count; i++) { /* all -inf, or one inf: the sum is exact without a shift */
+    for (int64_t i = 0; i < count; i++) {
         const double top = number_at(y, r.f64, i);
         put_number(shift, r.f64, i, isfinite(top) ? top : 0);
     }
     const double *sum = fold(ln__scratch(t), &r, LN__FOLD_EXP, n->in[0]->data, shift);
-    for (int64_t i = 0; i < count; i++)
-        put_number(y, r.f64, i, number_at(shift, r.f64, i) + log(sum[i]));
+    for (int64_t i = 0; i < count; i++) /* all -inf, inf and NaN stay as they are */
+        if (isfinite(number_at(y, r.f64, i)))
+            put_number(y, r.f64, i, number_at(shift, r.f64, i) + log(sum[i]));
     return LN_OK;
 }
 

@@ -5,6 +5,15 @@
 static void NAME(cumsum)(REAL *y, const REAL *x, int64_t n, int64_t step, int64_t wide, bool reverse, bool add)
 {
     double sum[COLUMNS];
+    if (wide == 1) { /* nothing side by side: the one sum stays in a register */
+        double s = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t row = (reverse ? n - 1 - i : i) * step;
+            s += (double)x[row];
+            y[row] = (REAL)(add ? (double)y[row] + s : s);
+        }
+        return;
+    }
     memset(sum, 0, (size_t)wide * sizeof *sum);
     for (int64_t i = 0; i < n; i++) {
         const int64_t row = (reverse ? n - 1 - i : i) * step;

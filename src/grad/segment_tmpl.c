@@ -52,7 +52,7 @@ static void NAME(softmax)(REAL *y, const REAL *x, const int32_t *rows, int64_t c
     for (int64_t k = 0; k < count; k++)
         for (int64_t c = 0; c < wide; c++) {
             const int64_t i = rows[k] * inner + c0 + c;
-            y[i] = EXP(x[i] - top[c]);
+            y[i] = EXP_LOW(x[i] - top[c]);
             sum[c] += (double)y[i];
         }
     for (int64_t k = 0; k < count; k++)

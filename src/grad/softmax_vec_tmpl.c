@@ -15,7 +15,7 @@ static double VEC(exp_sum)(REAL *y, const REAL *x, REAL shift, int64_t n)
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) {
-        const REAL e = EXP(x[i] - shift);
+        const REAL e = EXP_LOW(x[i] - shift);
         y[i] = e;
         sum += (double)e;
     }
@@ -73,9 +73,9 @@ static void VEC(log_softmax_back)(void *dp, const void *gp, const void *yp, int6
             sum += (double)g[i];
         const REAL s = (REAL)sum;
         for (int64_t i = 0; add && i < n; i++)
-            d[i] += g[i] - EXP(y[i]) * s;
+            d[i] += g[i] - EXP_LOW(y[i]) * s;
         for (int64_t i = 0; !add && i < n; i++)
-            d[i] = g[i] - EXP(y[i]) * s;
+            d[i] = g[i] - EXP_LOW(y[i]) * s;
     }
 }
 

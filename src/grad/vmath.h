@@ -45,6 +45,22 @@ static inline float ln__exp_f32(float x)
     return (1.0f + p) * ln__two_to(half) * ln__two_to(n - half);
 }
 
+/* exp(x) as softmax needs it: 1 above 0, and 0 where the result would be below 2^-126, for such numbers are slow. */
+static inline float ln__exp_low_f32(float x)
+{
+    int32_t n;
+    const float low = x < -87.3f ? -87.3f : x, c = low > 0.0f ? 0.0f : low;
+    const float p = ln__exp_parts(c, &n);
+    n = x == x ? n : 0;
+    const float y = (1.0f + p) * ln__two_to(n);
+    return x < -87.3f ? 0.0f : y;
+}
+
+static inline double ln__exp_low_f64(double x)
+{
+    return exp(x > 0 ? 0 : x);
+}
+
 static inline float ln__expm1_f32(float x)
 {
     int32_t n;
@@ -137,6 +153,7 @@ static inline double ln__phi_f64(double x)
 #define LN__BY_TYPE_(name, type) ln__##name##_##type
 #define LN__BY_TYPE(name, type) LN__BY_TYPE_(name, type)
 #define EXP(x) LN__BY_TYPE(exp, TYPE)(x)
+#define EXP_LOW(x) LN__BY_TYPE(exp_low, TYPE)(x)
 #define EXPM1(x) LN__BY_TYPE(expm1, TYPE)(x)
 #define LOG(x) LN__BY_TYPE(log, TYPE)(x)
 #define LOG1P(x) LN__BY_TYPE(log1p, TYPE)(x)

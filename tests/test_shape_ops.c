@@ -411,6 +411,60 @@ static void test_repeats_and_threads(void **state)
     ln_tape_free(t);
 }
 
+/* The gradient of what was broadcast is a sum: over leading, trailing, middle and several dimensions, in both types,
+ * against plain loops; and the same bytes with any number of threads. */
+static void test_broadcast_gradients(void **state)
+{
+    (void)state;
+    static const int64_t full[4] = { 3, 40, 6, 70 };
+    static const int64_t small[][4] = { { 1, 1, 1, 70 }, { 1, 40, 6, 70 }, { 3, 40, 1, 70 }, { 3, 40, 6, 1 },
+                                        { 3, 1, 6, 1 },  { 1, 40, 1, 70 }, { 1, 1, 1, 1 },   { 1, 1, 6, 70 } };
+    enum { N = 3 * 40 * 6 * 70 };
+    double *wide = malloc(N * sizeof *wide), *want = malloc(N * sizeof *want);
+    float *narrow = malloc(N * sizeof *narrow), *first = malloc(N * sizeof *first);
+    assert_true(wide && want && narrow && first);
+    for (int i = 0; i < N; i++)
+        wide[i] = (double)(narrow[i] = (float)((uint32_t)i * 2654435761u >> 8) / 16777216.0f - 0.3f);
+    ln_tape *t = op_tape();
+    const int before = ln_threads();
+    for (size_t s = 0; s < LN_COUNT(small); s++) {
+        memset(want, 0, N * sizeof *want);
+        for (int i = 0; i < N; i++) {
+            int64_t at = 0, rest = i, step = 1;
+            for (int k = 3; k >= 0; k--) {
+                at += small[s][k] == 1 ? 0 : rest % full[k] * step;
+                step *= small[s][k];
+                rest /= full[k];
+            }
+            want[at] += wide[i];
+        }
+        for (int threads = 0; threads < 3; threads++) {
+            const bool f64 = threads == 0;
+            ln_threads_set(LN_MAX(threads, 1));
+            ln_tape_reset(t);
+            ln_var *x = ln_leaf(t, f64 ? LN_F64 : LN_F32, 4, small[s], NULL);
+            OK(ln_backward_from(t, ln_expand(t, x, 4, full), f64 ? (const void *)wide : narrow));
+            const int64_t n = ln_var_count(x);
+            if (f64) {
+                expect_numbers(ln_var_grad(x), want, n, 1e-12);
+                continue;
+            }
+            const float *g = ln_var_grad(x);
+            for (int64_t i = 0; i < n; i++)
+                assert_true(fabs(want[i] - (double)g[i]) <= 1e-6 * fmax(1, fabs(want[i])));
+            if (threads == 1)
+                memcpy(first, g, (size_t)n * sizeof *first);
+            assert_memory_equal(first, g, (size_t)n * sizeof *first);
+        }
+    }
+    ln_threads_set(before);
+    free(wide);
+    free(want);
+    free(narrow);
+    free(first);
+    ln_tape_free(t);
+}
+
 static ln_var *chain(ln_tape *t)
 {
     ln_var *x = LEAF(t, (2, 3), 1, 2, 3, 4, 5, 6), *many[70];
@@ -444,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_top_k),
         cmocka_unit_test(test_index_refusals),
         cmocka_unit_test(test_repeats_and_threads),
+        cmocka_unit_test(test_broadcast_gradients),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

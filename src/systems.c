@@ -8,6 +8,7 @@
 
 static const ln_system *const systems[] = {
     &ln__system_rocket,
+    &ln__system_fwsvd,
     &ln__system_whitened,
     &ln__system_svd,
     NULL,

@@ -5,10 +5,12 @@
 #include "core/file.h"
 #include "recipe.h"
 
-extern const cli_recipe recipe_rocket; /* reproduce/ */
+extern const cli_recipe recipe_fwsvd; /* reproduce/ */
+extern const cli_recipe recipe_rocket;
 
 const cli_recipe *const cli_recipes[] = {
     &recipe_rocket,
+    &recipe_fwsvd,
     NULL,
 };
 

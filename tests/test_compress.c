@@ -180,6 +180,12 @@ static void test_names(void **state)
     FAILS(compress(&ln__system_rocket, in_work("worse"), in_work("out"), &o), LN_ERR_NUMERIC, want);
     assert_false(exists_in_work("out"));
     make_model("model", &small_shape);
+    o.force = 1; /* not even then */
+    FAILS(compress(&ln__system_svd, in_work("model"), in_work("model"), &o), LN_ERR_EXISTS, "the model is in it");
+    FAILS(compress(&ln__system_svd, in_work("model/model.safetensors"), in_work("model"), &o), LN_ERR_EXISTS,
+          "the model is in it");
+    o.force = 0;
+    assert_true(exists_in_work("model/model.safetensors"));
     const char *calib = in_work("te\xFFxt");
     char *text = NULL;
     size_t bytes = 0;
@@ -300,7 +306,7 @@ static void test_memory(void **state)
             OK(ln__remove_tree(in_work("tight")));
         } else {
             assert_int_equal(st, LN_ERR_NOMEM);
-            assert_true(strstr(ln_last_error(), "MB") != NULL);
+            assert_true(strstr(ln_last_error(), "MiB") != NULL);
             fits = false;
         }
     }

@@ -369,6 +369,10 @@ static void test_in_place(void **state)
     assert_true(distance(model, in_work("copy")) == 0);
     OK(convert(model, in_work("copy.gguf"), LN_F32, false, false));
     OK(convert(in_work("copy.gguf"), in_work("copy.gguf"), LN_F32, false, true));
+    OK(convert(model, in_work("copy/inside.gguf"), LN_F32, false, false));
+    FAILS(convert(in_work("copy/inside.gguf"), in_work("copy"), LN_F32, false, true), LN_ERR_EXISTS,
+          "the model is in it");
+    assert_true(exists_in_work("copy/inside.gguf"));
     assert_true(distance(model, in_work("copy.gguf")) < 2e-6);
     assert_int_equal(count_beside("copy"), 1); /* copy.gguf */
 }

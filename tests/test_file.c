@@ -342,7 +342,7 @@ static void what_cannot_be_written_is_said(void **state)
     assert_null(o);
     assert_ok(ln__out_open(&o, "/dev/full"));
     assert_fails(ln__out_write(o, block, sizeof block), LN_ERR_IO,
-                 "/dev/full: No space left on device after 0 B (97.7 KB more were to be written)");
+                 "/dev/full: No space left on device after 0 B (97.7 KiB more were to be written)");
     ln__out_free(o);
     assert_fails(ln__file_write("/dev/full", "x", 1), LN_ERR_IO, "/dev/full: No space left on device");
 }

@@ -404,6 +404,8 @@ static void the_level_can_be_forced(void **state)
     setenv("LINNET_CPU", "pentium", 1);
     assert_int_equal(ln__cpu_check_env(), LN_ERR_ARG);
     assert_non_null(strstr(ln_last_error(), "LINNET_CPU"));
+    setenv("LINNET_CPU", "", 1); /* as if it were not there */
+    assert_int_equal(ln__cpu_check_env(), LN_OK);
     unsetenv("LINNET_CPU");
     assert_int_equal(ln__cpu_force("auto"), LN_OK);
     assert_int_equal(ln__k()->level, best);

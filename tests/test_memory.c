@@ -57,7 +57,7 @@ static void limit_says_what_is_missing(void **state)
     ln_memory_limit((int64_t)2 << 20);
     assert_ok(ln__alloc(&p, (1 << 20) + (1 << 19), 1));
     assert_fails(ln__alloc(&q, 1 << 20, 1), LN_ERR_NOMEM,
-                 "needs 1 MB, but only 512 KB of the 2 MB limit (--max-memory) are free");
+                 "needs 1 MiB, but only 512 KiB of the 2 MiB limit (--max-memory) are free");
     assert_ptr_equal(q, &q);
     ln_memory_limit(1); /* below what is held: still a clear line */
     assert_fails(ln__alloc(&q, 100, 1), LN_ERR_NOMEM, "but only 0 B of the 1 B limit");

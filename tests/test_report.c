@@ -146,6 +146,20 @@ static void tables_put_names_first_and_numbers_right(void **state)
     ln_free(html);
 }
 
+/* Names of things are shown as they are; objects inside a row by their names, or how many they are. */
+static void names_of_things_are_kept(void **state)
+{
+    (void)state;
+    char *html =
+        page("{\"metadata\":{\"slin:model.q_proj\":\"x\"},\"rows\":[{\"name\":\"a\",\"options\":[{\"name\":\"rank\"},"
+             "{\"name\":\"max_memory\"}],\"more\":[{\"x\":1},{\"x\":2}]}]}",
+             "[]");
+    assert_well_formed(html);
+    assert_non_null(strstr(html, "<code class=\"key\">slin:model.q_proj</code>"));
+    assert_non_null(strstr(html, "<td><span class=\"list\">rank, max_memory</span></td><td>2, in the JSON</td>"));
+    ln_free(html);
+}
+
 static void checks_are_shown_with_their_verdict(void **state)
 {
     (void)state;
@@ -316,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(loads_nothing_and_is_well_formed),
                                         cmocka_unit_test(hostile_text_stays_text),
                                         cmocka_unit_test(tables_put_names_first_and_numbers_right),
+                                        cmocka_unit_test(names_of_things_are_kept),
                                         cmocka_unit_test(checks_are_shown_with_their_verdict),
                                         cmocka_unit_test(a_huge_envelope_still_fits),
                                         cmocka_unit_test(thinning_keeps_peaks_and_order),

@@ -23,10 +23,10 @@ static ln_status run(cli_ctx *ctx)
     } else {
         const char *out = ((const compress_out *)ctx->opts)->out;
         LN_TRY(ln_compress(ctx->system, model, out, c, ctx->system_opts, ctx->result));
-        LN_TRY(cli_input(ctx, model));
         if (c->calib)
             LN_TRY(cli_input(ctx, c->calib));
     }
+    LN_TRY(cli_input(ctx, model));
     ln__progress_end(&ctx->progress);
     cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
     cli_say_results(ctx);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "core/file.h"
 
 typedef struct eval_opts {
     const char *text, *choices, *pairs, *similarity;
@@ -133,6 +134,20 @@ done:
     return st;
 }
 
+/* What is missing is said before the first of several evaluations takes its time. */
+static ln_status check_files(const eval_opts *o)
+{
+    ln_status st = LN_OK;
+    const char *const files[] = { o->text, o->choices, o->pairs, o->similarity };
+    for (int i = 0; i < LN_COUNT(files); i++) {
+        int64_t bytes;
+        if (files[i])
+            LN_TRY(ln__file_size(&bytes, files[i]));
+    }
+done:
+    return st;
+}
+
 static ln_status check_options(const cli_ctx *ctx, const eval_opts *o)
 {
     if (!o->text && !o->choices && !o->pairs && !o->similarity)
@@ -152,6 +167,7 @@ static ln_status run(cli_ctx *ctx)
     const bool nested = !!o->text + !!o->choices + !!o->pairs + !!o->similarity > 1;
     LN_TRY(check_options(ctx, o));
     LN_TRY(ln_model_open(&m, ctx->operand[0]));
+    LN_TRY(check_files(o));
     LN_TRY(cli_input(ctx, ctx->operand[0]));
     if (o->text)
         LN_TRY(eval_text(ctx, m, o, nested ? "text" : ""));

@@ -13,7 +13,7 @@ typedef struct generate_opts {
 
 static const ln_param params[] = {
     LN_P_TEXT(generate_opts, prompt, NULL, "TEXT", "text to continue; with --chat, the user's message"),
-    LN_P_TEXT(generate_opts, prompt_file, NULL, "FILE", "the same from a file"),
+    LN_P_TEXT(generate_opts, prompt_file, NULL, "FILE", "read the prompt from a file"),
     LN_P_BOOL(generate_opts, chat, 0, "wrap the prompt in the model's chat template"),
     LN_P_TEXT(generate_opts, system, NULL, "TEXT", "system message before the user's, with --chat"),
     LN_P_INT64(generate_opts, tokens, 64, 1, 1 << 24, "new tokens at most"),

@@ -1,6 +1,5 @@
 /* cmd_info.c - `linnet info FILE`: what is in a tensor file, a model directory or a tokenizer. Reads headers only,
- * unless
- * --check asks for every weight. */
+ * unless --check asks for every weight. */
 #include <math.h>
 #include <string.h>
 
@@ -163,13 +162,26 @@ static bool is_json(const char *path)
     return n > 5 && strcmp(path + n - 5, ".json") == 0 && !strstr(path, "index.json");
 }
 
+/* A directory with weights, even such as do not open, is no tokenizer. */
+static bool has_weights(const char *path)
+{
+    static const char *const names[] = { "model.safetensors", "model.safetensors.index.json" };
+    bool found = false;
+    for (int i = 0; i < LN_COUNT(names); i++) {
+        char *file = NULL;
+        found = found || (ln__path_join(&file, path, names[i]) == LN_OK && ln__file_exists(file));
+        ln__free(file);
+    }
+    return found;
+}
+
 /* Not tensors: a tokenizer, perhaps. `opened` and the message are what the tensor reader said. */
 static ln_status open_tokenizer(ln_tokenizer **t, const char *path, ln_status opened)
 {
     ln_status st = LN_OK;
     char *first = NULL;
     if ((opened != LN_ERR_FORMAT && opened != LN_ERR_NOTFOUND && opened != LN_ERR_UNSUPPORTED) ||
-        !ln__file_exists(path))
+        !ln__file_exists(path) || (ln__file_is_dir(path) && has_weights(path)))
         return opened;
     LN_TRY(ln__strdup(&first, ln_last_error()));
     st = ln_tokenizer_open(t, path);

@@ -82,6 +82,9 @@ static ln_status run_verb(cli_ctx *ctx)
     ln_status st = LN_OK;
     LN_TRY(check_output("json", ctx->common.json));
     LN_TRY(check_output("report", ctx->common.report));
+    if (ctx->common.json && ctx->common.report && strcmp(ctx->common.json, ctx->common.report) == 0 &&
+        strncmp(ctx->common.json, "/dev/", 5) != 0)
+        LN_FAIL(LN_ERR_ARG, "--json and --report both want to write %s", ctx->common.json);
     ln_threads_set(ctx->common.threads);
     ln_memory_limit(ctx->common.max_memory);
     ln__progress_init(&ctx->progress, stderr, ctx->common.quiet, &cli_cancel);
@@ -111,7 +114,7 @@ static int run(int argc, char **argv)
     } else if (ctx.common.version) {
         printf("linnet %s\n", ln_version());
     } else if (ctx.common.help) {
-        cli_help_verb(stdout, ctx.plan ? cli_verb_find("plan") : ctx.verb, ctx.system);
+        cli_help_verb(stdout, ctx.verb, ctx.system); /* of `plan compress rocket`: the options of what is planned */
     } else {
         st = run_verb(&ctx);
         if (st != LN_OK && st != LN_ERR_RELATION)

@@ -52,12 +52,12 @@ void cli_say_results(cli_ctx *ctx)
     const char *key, *inner_key;
     if (!cli_talks(ctx))
         return;
-    json_object_foreach(ln__result_object(ctx->result), key, value)
+    json_object_foreach(ln__result_object(ctx->result), key, value) say_one(ctx, key, value);
+    json_object_foreach(ln__result_object(ctx->result), key, value) /* titled groups last: nothing else seems of them */
     {
-        say_one(ctx, key, value);
-        if (json_is_object(value)) {
-            cli_say(ctx, "%s\n", key);
-            json_object_foreach(value, inner_key, inner) say_one(ctx, inner_key, inner);
-        }
+        if (!json_is_object(value))
+            continue;
+        cli_say(ctx, "%s\n", key);
+        json_object_foreach(value, inner_key, inner) say_one(ctx, inner_key, inner);
     }
 }

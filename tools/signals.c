@@ -1,6 +1,6 @@
-/* signals.c - Ctrl-C and its relatives. The first SIGINT or SIGTERM only sets a flag, which progress callbacks see: the
- * step finishes and saves. The second removes open temporary files and leaves at once. A closed pipe ends the command
- * without a word, as other tools do. Handlers call only async-signal-safe functions. */
+/* signals.c - Ctrl-C and its relatives. The first SIGINT, SIGTERM or SIGHUP only sets a flag, which progress callbacks
+ * see: the step finishes and saves. The second removes open temporary files and leaves at once. A closed pipe ends the
+ * command without a word, as other tools do. Handlers call only async-signal-safe functions. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -38,6 +38,9 @@ void cli_signals_install(void)
     action.sa_handler = stop;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup wants it ignored */
+        sigaction(SIGHUP, &action, NULL);
     action.sa_handler = broken_pipe;
     action.sa_flags = SA_NODEFER;
     sigaction(SIGPIPE, &action, NULL);

@@ -280,8 +280,8 @@ static ln_status check_memory(const ln__calibration *c, const ln_model *m)
     if (need <= room)
         return LN_OK;
     return ln__fail(LN_ERR_NOMEM,
-                    "calibration on %lld tokens needs about %lld MB, the memory limit leaves %lld MB: a smaller "
-                    "--calib-tokens needs less, down to about %lld MB",
+                    "calibration on %lld tokens needs about %lld MiB, the memory limit leaves %lld MiB: a smaller "
+                    "--calib-tokens needs less, down to about %lld MiB",
                     (long long)(c->sequences * c->context), (long long)(need >> 20) + 1, (long long)(room >> 20),
                     (long long)((grams + work) >> 20) + 1);
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -256,6 +257,19 @@ ln_status ln__checkpoint_may_write(const char *out, bool force)
         return ln__fail(LN_ERR_EXISTS, "%s: no model directory (no config.json in it): not replaced, even by --force",
                         out);
     return ln__fail(LN_ERR_EXISTS, "%s: the directory exists and is not empty; --force replaces it", out);
+}
+
+ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_place)
+{
+    char *outer = realpath(out, NULL), *inner = realpath(model, NULL); /* NULL: nothing there to be replaced */
+    const size_t n = outer ? strlen(outer) : 0;
+    const bool within =
+        outer && inner && strncmp(outer, inner, n) == 0 && (inner[n] == '/' || (inner[n] == '\0' && !in_place));
+    free(outer);
+    free(inner);
+    if (!within)
+        return LN_OK;
+    return ln__fail(LN_ERR_EXISTS, "%s: the model is in it and would go with it: another output is needed", out);
 }
 
 ln_status ln__checkpoint_publish(const char *dir, const char *final)

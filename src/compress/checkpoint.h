@@ -29,6 +29,8 @@ ln_status ln__checkpoint_write_gguf(const char *path, const ln__checkpoint_plan 
 ln_status ln__checkpoint_publish(const char *dir, const char *final);
 /* Refuses an existing file, or a non-empty directory without force. */
 ln_status ln__checkpoint_may_write(const char *out, bool force);
+/* Refuses a directory whose replacement would take the model along: one that holds it, or (unless `in_place`) is it. */
+ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_place);
 /* Removes a directory and the regular files in it and its sub-directories. */
 ln_status ln__remove_tree(const char *path);
 

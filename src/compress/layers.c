@@ -70,7 +70,7 @@ ln_status ln__run_layers(ln__run *run, const char *stage, ln__layer_fn fn)
     run->failed = LN_OK;
     const int64_t room = ln__memory_free(), need = ln__run_worker_bytes(run);
     if (need > room)
-        return ln__fail(LN_ERR_NOMEM, "%s: the largest layer needs about %lld MB, the memory limit leaves %lld MB",
+        return ln__fail(LN_ERR_NOMEM, "%s: the largest layer needs about %lld MiB, the memory limit leaves %lld MiB",
                         stage, (long long)(need >> 20) + 1, (long long)(room >> 20));
     if (ln_threads() > 1 && room < need * ln_threads()) {
         /* one layer at a time; its matrix products still use all threads */

@@ -45,7 +45,10 @@ static ln_status options_from_json(ln__option_list *list, const json_t *layer, i
     const json_t *array = json_object_get(layer, "options");
     int64_t given = 0;
     LN_TRY(ln__json_int(&given, layer, "parameters", params, what));
-    if (!json_is_array(array) || given != params || json_array_size(array) >= UINT8_MAX)
+    if (json_array_size(array) >= UINT8_MAX)
+        LN_FAIL(LN_ERR_FORMAT, "%s: a layer with %zu options, at most %d are read", what, json_array_size(array),
+                UINT8_MAX - 1);
+    if (!json_is_array(array) || given != params)
         LN_FAIL(LN_ERR_FORMAT, "%s: options of a layer with %lld parameters expected, found %lld", what,
                 (long long)params, (long long)given);
     LN_TRY(options_new(list, params, (int64_t)json_array_size(array)));

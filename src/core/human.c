@@ -1,9 +1,10 @@
-/* human.c - quantities for people: three significant digits at most, units in powers of 1024 as the options use. */
+/* human.c - quantities for people: three significant digits at most, units in powers of 1024, as the options use, and
+ * said so. */
 #include "core/progress.h"
 
 char *ln__human_bytes(char *buf, size_t n, double bytes)
 {
-    static const char *const unit[] = { "B", "KB", "MB", "GB", "TB", "PB", "EB" };
+    static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
     int u = 0;
     while (u < 6 && (bytes >= 1023.5 || (u > 0 && bytes >= 999.5))) {
         bytes /= 1024;

@@ -63,6 +63,13 @@ static ln_status level_of(ln__cpu_level *out, const char *name, const char *who)
     return ln__fail(LN_ERR_ARG, "%s: expected ref, avx2, avx512 or auto, not '%s'", who, name);
 }
 
+/* $LINNET_CPU; an empty one asks for nothing. */
+static const char *asked(void)
+{
+    const char *name = getenv("LINNET_CPU");
+    return name && *name ? name : NULL;
+}
+
 static void set_up(void)
 {
     best = probe(&best_flags);
@@ -76,7 +83,7 @@ static void set_up(void)
         ln__kernels_init_avx512(&tables[LN_CPU_AVX512], best_flags);
 #endif
     ln__cpu_level level = best;
-    const char *name = getenv("LINNET_CPU");
+    const char *name = asked();
     for (int i = 0; name && i < 3; i++)
         if (!strcmp(name, level_names[i]) && (ln__cpu_level)i < best)
             level = (ln__cpu_level)i;
@@ -123,7 +130,7 @@ ln_status ln__cpu_force(const char *name)
     ln__cpu_level level = LN_CPU_REF;
     pthread_once(&once, set_up);
     if (name && !strcmp(name, "auto"))
-        name = getenv("LINNET_CPU");
+        name = asked();
     const ln_status st = level_of(&level, name, "CPU level");
     if (st == LN_OK)
         atomic_store_explicit(&current, &tables[level], memory_order_release);
@@ -134,5 +141,5 @@ ln_status ln__cpu_check_env(void)
 {
     ln__cpu_level level;
     pthread_once(&once, set_up);
-    return level_of(&level, getenv("LINNET_CPU"), "LINNET_CPU");
+    return level_of(&level, asked(), "LINNET_CPU");
 }

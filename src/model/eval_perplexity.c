@@ -14,7 +14,7 @@
 #include "model/scorer.h"
 
 static const ln_param table[] = {
-    LN_P_CHOICE(ln_perplexity_opts, convention, 0, "fixed|stride|rolling|llamacpp|windowmean", "how windows are cut"),
+    LN_P_CHOICE(ln_perplexity_opts, convention, 0, "fixed|stride|rolling|llamacpp|window-mean", "how windows are cut"),
     LN_P_INT64(ln_perplexity_opts, context, 1024, 2, 1 << 24, "tokens of a window"),
     LN_P_INT64(ln_perplexity_opts, stride, 0, 0, 1 << 24, "tokens between windows; 0: half the context"),
     LN_P_INT64(ln_perplexity_opts, max_tokens, 0, 0, 9e15, "tokens evaluated at most; 0: all"), LN_P_END

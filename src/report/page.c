@@ -76,6 +76,12 @@ void ln__page_label(ln__page *p, const char *key)
 {
     enum { LABEL = 80 };
     char label[LABEL + 1];
+    if (strpbrk(key, ".:/")) { /* the name of a thing, not of a number: as it is */
+        ln__page_put(p, "<code class=\"key\">");
+        ln__page_text(p, key, strlen(key), LABEL);
+        ln__page_put(p, "</code>");
+        return;
+    }
     size_t n = strlen(key);
     if (n > LABEL)
         for (n = LABEL; n > 0 && ((unsigned char)key[n] & 0xC0) == 0x80; n--)

@@ -47,7 +47,7 @@ const char *const ln__report_css[] = {
     ".text{white-space:pre-wrap;overflow-wrap:anywhere;max-width:46rem;max-height:20rem;overflow:auto}"
     ".rows .text{min-width:20rem}",
     ".list,code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.85em}"
-    ".list,code{overflow-wrap:anywhere;white-space:normal}"
+    ".list,code{overflow-wrap:anywhere;white-space:normal}.key{display:inline-block}"
     ".none{color:var(--soft)}"
     ".verdict{font-weight:650;white-space:nowrap}"
     ".holds{color:var(--good)}.fails{color:var(--bad)}"

@@ -42,6 +42,26 @@ static void list(ln__page *p, const json_t *array)
     ln__page_put(p, n ? "</span>" : "none</span>");
 }
 
+/* Objects where a table has no room for them: their names, else how many there are. */
+static void names(ln__page *p, const json_t *array)
+{
+    const int64_t n = (int64_t)json_array_size(array), shown = LN_MIN(n, p->budget.items);
+    for (int64_t i = 0; i < n; i++)
+        if (!json_is_string(json_object_get(json_array_get(array, (size_t)i), "name"))) {
+            ln__page_putf(p, "%lld, in the JSON", (long long)n);
+            return;
+        }
+    ln__page_put(p, "<span class=\"list\">");
+    for (int64_t i = 0; i < shown; i++) {
+        const json_t *name = json_object_get(json_array_get(array, (size_t)i), "name");
+        ln__page_put(p, i ? ", " : "");
+        ln__page_text(p, json_string_value(name), json_string_length(name), 80);
+    }
+    if (shown < n)
+        ln__page_putf(p, ", … (%lld in all)", (long long)n);
+    ln__page_put(p, "</span>");
+}
+
 /* JSON text, cut: where a table has no room for structure. */
 static void compact(ln__page *p, const json_t *value)
 {
@@ -71,7 +91,9 @@ static void cell(ln__page *p, const char *key, const json_t *v)
         ln__page_put(p, json_is_true(v) ? "yes" : "no");
     } else if (json_is_array(v) && !holds_objects(v)) {
         list(p, v);
-    } else if (json_is_object(v) || json_is_array(v)) {
+    } else if (json_is_array(v)) {
+        names(p, v);
+    } else if (json_is_object(v)) {
         compact(p, v);
     } else {
         ln__page_put(p, "<span class=\"none\">–</span>");

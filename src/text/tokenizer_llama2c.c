@@ -56,8 +56,8 @@ static ln_status read_source(source *s, const char *path)
     LN_TRY(ln__file_read(&data, &bytes, path));
     s->n = bytes >= 4 && le32(data) <= MAX_LENGTH ? walk(data, bytes, NULL, &st) : -1;
     if (s->n < MIN_TOKENS)
-        LN_FAIL(LN_ERR_FORMAT, "%s: not a llama2.c tokenizer file (%s %lld)", path,
-                s->n < 0 ? "broken at byte" : "tokens found:", (long long)(s->n < 0 ? -1 - s->n : s->n));
+        LN_FAIL(LN_ERR_FORMAT, "%s: no tokenizer: neither a tokenizer.json nor GGUF, and not llama2.c's (%s %lld)",
+                path, s->n < 0 ? "broken at byte" : "tokens found:", (long long)(s->n < 0 ? -1 - s->n : s->n));
     LN_TRY(LN_NEW(&s->string, s->n));
     LN_TRY(LN_NEW(&s->score, s->n));
     LN_TRY(LN_NEW0(&s->flags, s->n));

@@ -2,6 +2,8 @@
 /* test_norm_ops.c - normalisation: values by hand and from PyTorch, running statistics, empty arrays, refusals. */
 #include "op_sequence.h"
 
+#include "core/kernels.h"
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -35,6 +37,47 @@ static void test_rows(void **state)
     expect_gradient(x, NUMBERS(2 * (1 - 0.6 * 1.4), 2 * (1 - 0.8 * 1.4), 2 * -12 * 5.0 / 13, 2 * (13 - 12 * 12.0 / 13)),
                     4, 1e-13);
     ln_tape_free(t);
+}
+
+/* f32 rows of many lengths at every level against f64 ones: values and the three gradients. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const char *const level[] = { "ref", "avx2", "avx512" };
+    enum { ROWS = 3, MOST = 150 };
+    ln_tape *t[2] = { op_tape(), op_tape() };
+    double wide[ROWS * MOST];
+    float narrow[ROWS * MOST];
+    for (int i = 0; i < ROWS * MOST; i++) {
+        wide[i] = (double)(float)op_number(i);
+        narrow[i] = (float)wide[i];
+    }
+    for (size_t l = 0; l < LN_COUNT(level); l++)
+        for (int64_t n = 2; n <= MOST && ln__cpu_force(level[l]) == LN_OK; n++) {
+            ln_var *in[2][3], *y[2];
+            for (int f64 = 0; f64 < 2; f64++) {
+                const void *data = f64 ? (const void *)wide : narrow;
+                const ln_dtype dt = f64 ? LN_F64 : LN_F32;
+                ln_tape_reset(t[f64]);
+                in[f64][0] = ln_leaf(t[f64], dt, LN_DIMS(ROWS, n), data);
+                in[f64][1] = ln_leaf(t[f64], dt, LN_DIMS(n), data);
+                in[f64][2] = ln_leaf(t[f64], dt, LN_DIMS(n), data);
+                y[f64] = ln_layer_norm(t[f64], in[f64][0], in[f64][1], n % 3 ? in[f64][2] : NULL, 1e-5);
+                y[f64] = ln_add(t[f64], y[f64], ln_rms_norm(t[f64], in[f64][0], n % 2 ? NULL : in[f64][1], 1e-5));
+                OK(ln_backward_from(t[f64], y[f64], data));
+            }
+            for (int64_t k = 0; k < ROWS * n; k++)
+                assert_true(fabs(((const double *)y[1]->data)[k] - (double)((const float *)y[0]->data)[k]) < 1e-4);
+            for (int i = 0; i < (n % 3 ? 3 : 2); i++)
+                for (int64_t k = 0; k < in[0][i]->count; k++) {
+                    const double want = ((const double *)in[1][i]->grad)[k];
+                    if (!(fabs(want - (double)((const float *)in[0][i]->grad)[k]) <= 1e-4 * fmax(1, fabs(want))))
+                        fail_msg("%s, n %lld, input %d, entry %lld", level[l], (long long)n, i, (long long)k);
+                }
+        }
+    OK(ln__cpu_force("auto"));
+    ln_tape_free(t[0]);
+    ln_tape_free(t[1]);
 }
 
 static void test_groups(void **state)
@@ -155,11 +198,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_remat),
-        cmocka_unit_test(test_empty_and_refused),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_groups), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_batch),         cmocka_unit_test(test_remat),  cmocka_unit_test(test_empty_and_refused),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

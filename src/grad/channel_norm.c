@@ -9,12 +9,13 @@
  * LeVeque 1979 in f64 and in order: one pass over memory, no cancellation, no dependence on threads. Ioffe, Szegedy
  * 2015; Wu, He 2018. The running variance is the unbiased one, as in PyTorch. */
 #include <math.h>
+#include <string.h>
 
 #include "core/threads.h"
 #include "grad/channel_vec.h"
 #include "grad/tape_impl.h" /* whether this is a second run within a backward pass */
 
-enum { BLOCK_NUMBERS = 1 << 12, MAX_BLOCKS = 64 };
+enum { BLOCK_NUMBERS = 1 << 13, MAX_BLOCKS = 64 };
 
 typedef struct attrs {
     double eps, momentum;
@@ -158,19 +159,29 @@ static void affine_items(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* Mean and sum of squares of a group from its blocks and channels. */
+/* Mean and sum of squares of a group: channels of a block have equally many rows, blocks not. */
 static void combine(const job *j, int64_t sample, int64_t group, double *mean, double *square)
 {
-    const int64_t cg = j->l.c / j->l.groups;
+    const int64_t cg = j->l.c / j->l.groups, first = group * cg;
     double n = 0;
     *mean = *square = 0;
-    for (int64_t b = 0; b < j->l.blocks; b++)
-        for (int64_t c = group * cg; c < (group + 1) * cg; c++) {
-            const double rows = (double)rows_in(j, b), off = get(j, part(j, sample, b, 0), c) - *mean;
-            n += rows;
-            *mean += off * rows / n;
-            *square += get(j, part(j, sample, b, 1), c) + off * off * rows * (n - rows) / n;
+    for (int64_t b = 0; b < j->l.blocks; b++) {
+        const double rows = (double)rows_in(j, b), more = rows * (double)cg;
+        const char *means = part(j, sample, b, 0), *squares = part(j, sample, b, 1);
+        double own = 0, spread = 0, inside = 0;
+        for (int64_t c = first; c < first + cg; c++)
+            own += get(j, means, c);
+        own /= (double)cg;
+        for (int64_t c = first; c < first + cg; c++) {
+            const double off = get(j, means, c) - own;
+            spread += off * off;
+            inside += get(j, squares, c);
         }
+        const double off = own - *mean;
+        *square += inside + rows * spread + off * off * n * more / (n + more);
+        n += more;
+        *mean += off * more / n;
+    }
 }
 
 static void set_coefficients(const job *j, int64_t sample, int64_t group, double mean, double inv)
@@ -245,13 +256,29 @@ static void back_items(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* Sum over a sample's blocks of part `which` of channel c. */
+/* Items are the two parts of each sample: the first block's numbers become the sums over all blocks. */
+static void collapse_items(void *ctx, int64_t begin, int64_t end)
+{
+    const job *j = ctx;
+    double sum[512];
+    for (int64_t i = begin; i < end; i++)
+        for (int64_t from = 0; from < j->l.c; from += (int64_t)LN_COUNT(sum)) {
+            const int64_t n = LN_MIN((int64_t)LN_COUNT(sum), j->l.c - from);
+            memset(sum, 0, sizeof sum);
+            for (int64_t b = 0; b < j->l.blocks; b++) {
+                const char *p = at(j, part(j, i / 2, b, i % 2), from);
+                for (int64_t c = 0; c < n; c++)
+                    sum[c] += get(j, p, c);
+            }
+            for (int64_t c = 0; c < n; c++)
+                put(j, at(j, part(j, i / 2, 0, i % 2), from), c, sum[c]);
+        }
+}
+
+/* Sum of part `which` of channel c over a sample, after collapse_items. */
 static double total(const job *j, int64_t sample, int which, int64_t c)
 {
-    double sum = 0;
-    for (int64_t b = 0; b < j->l.blocks; b++)
-        sum += get(j, part(j, sample, b, which), c);
-    return sum;
+    return j->l.blocks > 0 ? get(j, part(j, sample, 0, which), c) : 0;
 }
 
 /* p, q, r of one group: dx = p g - q - r (x - mean). */
@@ -301,6 +328,7 @@ static ln_status backward(ln_tape *t, const ln__node *n, const ln__back *g)
         for (int64_t c = 0; c < l->c; c++)
             put(&j, coefficient(&j, s, 0), c, get(&j, n->save[0]->data, s * l->groups + c / cg));
     ln__parallel_for(items, 1, sums_items, &j);
+    ln__parallel_for(items > 0 ? 2 * l->samples : 0, 1, collapse_items, &j);
     vector_gradients(&j, g);
     if (!j.dx || items == 0)
         return LN_OK;
@@ -340,7 +368,7 @@ static ln_var *group_norm_build(ln_tape *t, ln__case *c, int k)
         int64_t dim[4];
         int groups;
     } s[] = { { 4, { 2, 3, 2, 6 }, 3 }, { 2, { 3, 8 }, 2 }, { 3, { 1, 5, 4 }, 4 },
-              { 3, { 2, 3, 5 }, 1 },    { 2, { 0, 4 }, 2 }, { 3, { 1, 2300, 2 }, 1 } };
+              { 3, { 2, 3, 5 }, 1 },    { 2, { 0, 4 }, 2 }, { 3, { 1, 4200, 2 }, 1 } };
     if (k >= (int)LN_COUNT(s))
         return NULL;
     const int64_t *const channels = &s[k].dim[s[k].ndim - 1];

@@ -165,6 +165,8 @@ static ln_status backward(ln_tape *t, const ln__node *n, const ln__back *g)
         j.dgain = gain ? room : NULL;
         j.dbias = bias ? room + ln_dtype_bytes(j.dt, blocks * j.rows.n) : NULL;
     }
+    if (rows_of(n) == 0 && weight && g->in[1] && !g->add[1]) /* rows without numbers */
+        memset(g->in[1], 0, ln_dtype_bytes(j.dt, n->in[1]->count));
     ln__parallel_for(rows_of(n), j.block, backward_rows, &j);
     if (gain)
         sum_blocks(g->in[1], n->in[1], j.dgain, blocks, g->add[1]);
@@ -246,7 +248,7 @@ static ln_var *l2_normalize_build(ln_tape *t, ln__case *c, int k)
 
 static ln_var *weight_norm_build(ln_tape *t, ln__case *c, int k)
 {
-    static const int64_t dims[][2] = { { 3, 5 }, { 1, 7 }, { 0, 4 }, { 6, 33 } };
+    static const int64_t dims[][2] = { { 3, 5 }, { 1, 7 }, { 0, 4 }, { 2, 0 }, { 6, 33 } };
     if (k >= (int)LN_COUNT(dims))
         return NULL;
     ln_var *v = ln__case_leaf(t, c, 2, dims[k], -2, 2);

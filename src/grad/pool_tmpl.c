@@ -12,7 +12,7 @@ static void NAME(max_window)(REAL *restrict y, int32_t *restrict won, const REAL
             const REAL *at = x + (r * w + q) * c;
             const int32_t tap = (int32_t)((r - rows.begin) * (cols.end - cols.begin) + q - cols.begin);
             for (int64_t i = 0; i < c; i++) {
-                const bool more = at[i] > y[i] || (at[i] != at[i] && y[i] == y[i]); /* NaN wins, and is then seen */
+                const int32_t more = !(at[i] <= y[i]) & (y[i] == y[i]); /* NaN wins, and is then seen */
                 won[i] = more ? tap : won[i];
                 y[i] = more ? at[i] : y[i];
             }

@@ -223,7 +223,8 @@ static ln_status forward(ln_tape *t, const ln__node *n)
                 variance = get(&j, n->in[4]->data, g);
             } else {
                 combine(&j, s, g, &mean, &square);
-                variance = square / (double)(l->rows * (l->c / l->groups));
+                const int64_t of_group = l->c / l->groups;
+                variance = square / (double)(l->rows * of_group);
                 if (j.a->batch && !t->backward)
                     update_running(&j, g, mean, square);
             }

@@ -131,8 +131,9 @@ ln_var *ln__case_distinct(ln_tape *t, ln__case *c, int ndim, const int64_t *dims
     if (!c->again) {
         double *x = d->data;
         d->leaf = true;
+        const int64_t half = d->count / 2;
         for (int64_t i = 0; i < d->count; i++)
-            x[i] = (double)(float)(0.05 * (double)(i - d->count / 2) + 0.02 * ln__rng_uniform(&c->rng));
+            x[i] = (double)(float)(0.05 * (double)(i - half) + 0.02 * ln__rng_uniform(&c->rng));
         for (int64_t i = d->count - 1; i > 0; i--) {
             const int64_t k = ln__rng_below(&c->rng, i + 1);
             const double swap = x[i];

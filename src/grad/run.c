@@ -29,7 +29,7 @@ static ln_status new_node(ln__node *n, ln_tape *t, const ln__op *op, int nin, ln
 {
     ln_status st = LN_OK;
     char *p = NULL;
-    const size_t pointers = (size_t)(nin + nout + 4);
+    const size_t pointers = (size_t)nin + (size_t)nout + 4;
     LN_TRY(ln__tape_alloc((void **)&p, t, pointers * sizeof(ln_var *) + (size_t)nin * sizeof(uint32_t) + size + 16, 1));
     *n = (ln__node){ .op = op, .nin = nin, .nout = nout, .in = (ln_var **)(void *)p };
     n->out = n->in + nin;

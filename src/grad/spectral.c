@@ -196,7 +196,7 @@ static ln_status irfft_infer(ln_tape *t, ln__node *n)
     if (a->n < 1)
         LN_FAIL(LN_ERR_ARG, "%s: a length of %lld, expected 1 or more", n->op->name, (long long)a->n);
     if (x->ndim < 2 || x->dim[x->ndim - 1] != 2 || x->dim[x->ndim - 2] != a->n / 2 + 1) {
-        ln__format(expected, sizeof expected, "(...,%lld,2) for a length of %lld", (long long)(a->n / 2 + 1),
+        ln__format(expected, sizeof expected, "(...,%lld,2) for a length of %lld", (long long)a->n / 2 + 1,
                    (long long)a->n);
         LN_TRY(ln__shape_error(n, expected));
     }

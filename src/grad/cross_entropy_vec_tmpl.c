@@ -52,11 +52,11 @@ static void VEC(backward)(const ln__cross_entropy_rows *j, int64_t begin, int64_
         if (j->add) {
 #pragma omp simd
             for (int64_t i = 0; i < n; i++)
-                d[i] += s * EXP(x[i] - lse) - even;
+                d[i] += s * EXP_LOW(x[i] - lse) - even;
         } else {
 #pragma omp simd
             for (int64_t i = 0; i < n; i++)
-                d[i] = s * EXP(x[i] - lse) - even;
+                d[i] = s * EXP_LOW(x[i] - lse) - even;
         }
         d[target] -= hit;
     }

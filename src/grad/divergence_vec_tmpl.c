@@ -27,7 +27,7 @@ static void VEC(js_forward)(const ln__divergence_rows *j, int64_t begin, int64_t
             REAL part = 0;
 #pragma omp simd reduction(+ : part)
             for (int64_t i = at; i < to; i++) {
-                const REAL u = x[i] * s - a, v = y[i] * s - b, p = EXP(u), q = EXP(v), m = VEC(log_mean)(p, q);
+                const REAL u = x[i] * s - a, v = y[i] * s - b, p = EXP_LOW(u), q = EXP_LOW(v), m = VEC(log_mean)(p, q);
                 part += p * (u - m) + q * (v - m);
             }
             sum += (double)part;
@@ -49,7 +49,7 @@ static void VEC(js_backward)(const ln__divergence_rows *j, int64_t begin, int64_
         REAL px = 0, qy = 0;
 #pragma omp simd reduction(+ : px, qy)
         for (int64_t i = 0; i < n; i++) {
-            const REAL u = x[i] * s - a, v = y[i] * s - b, p = EXP(u), q = EXP(v), m = VEC(log_mean)(p, q);
+            const REAL u = x[i] * s - a, v = y[i] * s - b, p = EXP_LOW(u), q = EXP_LOW(v), m = VEC(log_mean)(p, q);
             px += p * (u - m);
             qy += q * (v - m);
         }
@@ -64,7 +64,8 @@ static void VEC(js_backward)(const ln__divergence_rows *j, int64_t begin, int64_
                 for (int64_t i = 0; i < n; i++)
                     d[i] = 0;
             for (int64_t i = 0; i < n; i++) {
-                const REAL u = one[i] * s - lse, p = EXP(u), m = VEC(log_mean)(p, EXP(other[i] * s - lse_other));
+                const REAL u = one[i] * s - lse, p = EXP_LOW(u),
+                           m = VEC(log_mean)(p, EXP_LOW(other[i] * s - lse_other));
                 d[i] += half * p * (u - m - mean);
             }
         }
@@ -83,7 +84,7 @@ static void VEC(distil_forward)(const ln__divergence_rows *j, int64_t begin, int
             REAL part = 0;
 #pragma omp simd reduction(+ : part)
             for (int64_t i = at; i < to; i++)
-                part += EXP(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a));
+                part += EXP_LOW(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a));
             sum += (double)part;
         }
         ((REAL *)j->lse_x)[r] = a;
@@ -106,18 +107,18 @@ static void VEC(distil_backward)(const ln__divergence_rows *j, int64_t begin, in
             for (int64_t i = 0; !j->add_x && i < n; i++)
                 dx[i] = 0;
             for (int64_t i = 0; i < n; i++)
-                dx[i] += k * (EXP(x[i] * s - a) - EXP(y[i] * s - b));
+                dx[i] += k * (EXP_LOW(x[i] * s - a) - EXP_LOW(y[i] * s - b));
         }
         if (dy) {
             REAL mean = 0;
             dy += r * n;
 #pragma omp simd reduction(+ : mean)
             for (int64_t i = 0; i < n; i++)
-                mean += EXP(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a));
+                mean += EXP_LOW(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a));
             for (int64_t i = 0; !j->add_y && i < n; i++)
                 dy[i] = 0;
             for (int64_t i = 0; i < n; i++)
-                dy[i] += k * EXP(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a) - mean);
+                dy[i] += k * EXP_LOW(y[i] * s - b) * ((y[i] - x[i]) * s - (b - a) - mean);
         }
     }
 }

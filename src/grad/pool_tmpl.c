@@ -1,7 +1,7 @@
 /* pool_tmpl.c - included with REAL and NAME: lines of pooling, vectorised along channels. */
 
-static void NAME(max_window)(REAL *restrict y, int32_t *restrict won, const REAL *x, int64_t w, int64_t c, range rows,
-                             range cols)
+static void NAME(max_window)(REAL *restrict y, int32_t *restrict won, const REAL *restrict x, int64_t w, int64_t c,
+                             range rows, range cols)
 {
     for (int64_t i = 0; i < c; i++) {
         y[i] = x[(rows.begin * w + cols.begin) * c + i];
@@ -12,9 +12,10 @@ static void NAME(max_window)(REAL *restrict y, int32_t *restrict won, const REAL
             const REAL *at = x + (r * w + q) * c;
             const int32_t tap = (int32_t)((r - rows.begin) * (cols.end - cols.begin) + q - cols.begin);
             for (int64_t i = 0; i < c; i++) {
-                const int32_t more = !(at[i] <= y[i]) & (y[i] == y[i]); /* NaN wins, and is then seen */
-                won[i] = more ? tap : won[i];
-                y[i] = more ? at[i] : y[i];
+                const REAL v = at[i], old = y[i];
+                const int32_t more = !(v <= old) & (old == old), before = won[i]; /* NaN wins, and is then seen */
+                won[i] = more ? tap : before;
+                y[i] = more ? v : old;
             }
         }
 }
@@ -56,19 +57,22 @@ static void NAME(forward_lines)(void *ctx, int64_t begin, int64_t end)
 static void NAME(from_windows)(const job *j, REAL *line, int64_t out_line, int64_t row, int64_t height)
 {
     const attrs *a = j->a;
+    const int64_t c = j->c;
     for (int64_t o = 0; o < a->ow; o++) {
         const REAL *g = (const REAL *)j->g + (out_line * a->ow + o) * j->c;
         const int32_t *won = j->won ? j->won + (out_line * a->ow + o) * j->c : NULL;
         const range cols = window(a, o, j->w, a->ow);
         const REAL share = 1 / (REAL)(height * (cols.end - cols.begin));
         for (int64_t q = cols.begin; q < cols.end; q++) {
-            REAL *restrict d = line + q * j->c;
+            REAL *restrict d = line + q * c;
             const int32_t tap = (int32_t)(row * (cols.end - cols.begin) + q - cols.begin);
             if (won)
-                for (int64_t i = 0; i < j->c; i++)
-                    d[i] += won[i] == tap ? g[i] : 0;
+                for (int64_t i = 0; i < c; i++) {
+                    const REAL v = g[i];
+                    d[i] += won[i] == tap ? v : 0;
+                }
             else
-                for (int64_t i = 0; i < j->c; i++)
+                for (int64_t i = 0; i < c; i++)
                     d[i] += share * g[i];
         }
     }

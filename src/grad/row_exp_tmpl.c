@@ -21,7 +21,7 @@ static inline double VEC(row_exp_sum)(const REAL *x, REAL top, REAL s, int64_t n
         REAL part = 0;
 #pragma omp simd reduction(+ : part)
         for (int64_t i = at; i < end; i++)
-            part += EXP((x[i] - top) * s);
+            part += EXP_LOW((x[i] - top) * s);
         sum += (double)part;
     }
     return sum;

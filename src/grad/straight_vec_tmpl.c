@@ -7,11 +7,15 @@ static void VEC(dropout)(void *yp, const void *xp, const uint32_t *restrict word
     const REAL *restrict x = xp;
     const REAL s = (REAL)scale;
     if (add)
-        for (int64_t i = 0; i < n; i++)
-            y[i] += word[i] >= threshold ? x[i] * s : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = x[i] * s;
+            y[i] += word[i] >= threshold ? v : 0;
+        }
     else
-        for (int64_t i = 0; i < n; i++)
-            y[i] = word[i] >= threshold ? x[i] * s : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = x[i] * s;
+            y[i] = word[i] >= threshold ? v : 0;
+        }
 }
 
 static void VEC(round)(void *yp, const void *xp, int64_t n)
@@ -35,11 +39,15 @@ static void VEC(sign_back)(void *dp, const void *gp, const void *xp, int64_t n, 
     REAL *restrict d = dp;
     const REAL *restrict g = gp, *restrict x = xp;
     if (add)
-        for (int64_t i = 0; i < n; i++)
-            d[i] += x[i] >= -1 && x[i] <= 1 ? g[i] : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = g[i];
+            d[i] += (x[i] >= -1) & (x[i] <= 1) ? v : 0;
+        }
     else
-        for (int64_t i = 0; i < n; i++)
-            d[i] = x[i] >= -1 && x[i] <= 1 ? g[i] : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = g[i];
+            d[i] = (x[i] >= -1) & (x[i] <= 1) ? v : 0;
+        }
 }
 
 /* ---- random ---- */
@@ -77,7 +85,7 @@ static void VEC(softmax)(void *yp, int64_t n)
         top = y[i] > top ? y[i] : top;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) {
-        y[i] = EXP(y[i] - top);
+        y[i] = EXP_LOW(y[i] - top);
         sum += y[i];
     }
     sum = 1 / sum;
@@ -161,10 +169,14 @@ static double VEC(quantize_back)(void *dp, const void *gp, const void *xp, doubl
         sum += g[i] * (RINT(c) - (v >= low && v <= high ? v : 0));
     }
     if (d && add)
-        for (int64_t i = 0; i < n; i++)
-            d[i] += x[i] * inv >= low && x[i] * inv <= high ? g[i] : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = g[i];
+            d[i] += (x[i] * inv >= low) & (x[i] * inv <= high) ? v : 0;
+        }
     else if (d)
-        for (int64_t i = 0; i < n; i++)
-            d[i] = x[i] * inv >= low && x[i] * inv <= high ? g[i] : 0;
+        for (int64_t i = 0; i < n; i++) {
+            const REAL v = g[i];
+            d[i] = (x[i] * inv >= low) & (x[i] * inv <= high) ? v : 0;
+        }
     return (double)sum;
 }

@@ -41,12 +41,12 @@ static void VEC(sign_back)(void *dp, const void *gp, const void *xp, int64_t n, 
     if (add)
         for (int64_t i = 0; i < n; i++) {
             const REAL v = g[i];
-            d[i] += (x[i] >= -1) & (x[i] <= 1) ? v : 0;
+            d[i] += ((x[i] >= -1) & (x[i] <= 1)) ? v : 0;
         }
     else
         for (int64_t i = 0; i < n; i++) {
             const REAL v = g[i];
-            d[i] = (x[i] >= -1) & (x[i] <= 1) ? v : 0;
+            d[i] = ((x[i] >= -1) & (x[i] <= 1)) ? v : 0;
         }
 }
 
@@ -171,12 +171,12 @@ static double VEC(quantize_back)(void *dp, const void *gp, const void *xp, doubl
     if (d && add)
         for (int64_t i = 0; i < n; i++) {
             const REAL v = g[i];
-            d[i] += (x[i] * inv >= low) & (x[i] * inv <= high) ? v : 0;
+            d[i] += ((x[i] * inv >= low) & (x[i] * inv <= high)) ? v : 0;
         }
     else if (d)
         for (int64_t i = 0; i < n; i++) {
             const REAL v = g[i];
-            d[i] = (x[i] * inv >= low) & (x[i] * inv <= high) ? v : 0;
+            d[i] = ((x[i] * inv >= low) & (x[i] * inv <= high)) ? v : 0;
         }
     return (double)sum;
 }

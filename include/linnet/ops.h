@@ -135,13 +135,17 @@ LN_API ln_var *ln_linear(ln_tape *t, ln_var *x, ln_var *w, ln_var *b);
 LN_API ln_var *ln_linear_act(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, ln_activation_kind act);
 /* x (…,I) through a frozen operator (O,I) of any kind and storage: no gradient but to x. The tape keeps a reference. */
 LN_API ln_var *ln_apply_linop(ln_tape *t, ln_var *x, const ln_linop *op);
-/* op(A) op(B), leading dimensions broadcast: (…,m,k) (…,k,n). */
+/* op(A) op(B), leading dimensions broadcast: (…,m,k) (…,k,n). Views whose rows or columns have no gaps are not copied.
+ */
 LN_API ln_var *ln_matmul(ln_tape *t, ln_var *a, ln_var *b, int transpose_a, int transpose_b);
-/* Two operands in einsum notation ("bhtd,bhsd->bhts"), by reduction to ln_matmul. No repeated letter in an operand. */
+/* Two operands in einsum notation ("bhtd,bhsd->bhts"), by reduction to ln_matmul: letters a to z, none twice in an
+ * operand, the result written out. */
 LN_API ln_var *ln_einsum(ln_tape *t, const char *expression, ln_var *a, ln_var *b);
 LN_API ln_var *ln_outer(ln_tape *t, ln_var *a, ln_var *b);                 /* (m) (n) -> (m,n) */
 LN_API ln_var *ln_kron_apply(ln_tape *t, ln_var *x, ln_var *a, ln_var *b); /* rows of x times (A kron B)^T */
 LN_API ln_var *ln_block_diagonal(ln_tape *t, ln_var *x, ln_var *blocks);   /* (…,k q), (k,p,q) -> (…,k p) */
+/* Two block diagonals, right (k,j,i) and then left (l,o,r), k j = l r, with (…,r,l) turned to (…,l,r) between them and
+ * (…,l,o) to (…,o,l) at the end (Dao et al. 2022): (…,k i) -> (…,o l). */
 LN_API ln_var *ln_monarch(ln_tape *t, ln_var *x, ln_var *left, ln_var *right);
 LN_API ln_var *ln_hadamard(ln_tape *t, ln_var *x); /* Walsh-Hadamard of the last axis (2^k), orthonormal */
 /* Matrices batched over leading dimensions, which broadcast where there are two operands (formulas: Giles 2008;
@@ -159,7 +163,8 @@ LN_API ln_var *ln_spectral_norm(ln_tape *t, ln_var *a);
 LN_API ln_var *ln_cayley(ln_tape *t, ln_var *a); /* (I - S)(I + S)^-1, S = (A - A^T)/2 */
 LN_API ln_var *ln_householder(ln_tape *t, ln_var *x,
                               ln_var *v); /* rows of x times I - 2 v v^T/(v^T v), v (k,n) in turn */
-LN_API ln_var *ln_givens(ln_tape *t, ln_var *x, ln_var *angles); /* rows of x (…,2k), k angles on neighbouring pairs */
+/* Rows of x (…,2k), k angles: (x_0, x_1) -> (c x_0 - s x_1, s x_0 + c x_1) for each pair of neighbours. */
+LN_API ln_var *ln_givens(ln_tape *t, ln_var *x, ln_var *angles);
 
 /* ---- spectral. Complex numbers are a last axis of 2 ---- */
 
@@ -168,7 +173,7 @@ LN_API ln_var *ln_irfft(ln_tape *t, ln_var *x, int64_t n); /* (…,n/2+1,2) -> (
 LN_API ln_var *ln_rfft2(ln_tape *t, ln_var *x);
 LN_API ln_var *ln_irfft2(ln_tape *t, ln_var *x, int64_t n);
 LN_API ln_var *ln_dct(ln_tape *t, ln_var *x, int type);       /* II or III, orthonormal, last axis */
-LN_API ln_var *ln_fft_conv(ln_tape *t, ln_var *x, ln_var *k); /* causal, (…,T) with (…,K), K <= T, by padded FFT */
+LN_API ln_var *ln_fft_conv(ln_tape *t, ln_var *x, ln_var *k); /* causal, (…,T) with (…,K), K <= T; "…" broadcast */
 
 /* ---- convolution: channels last, x (B,T,C) or (B,H,W,C) ---- */
 

@@ -1,6 +1,7 @@
 /* small_gemm_vec.inc.h - both types and the table for one LEVEL. No include guard: one file of each level includes it.
  */
 #include <math.h>
+#include <string.h>
 
 #include "core/core.h"
 #include "grad/small_gemm_vec.h"

@@ -1,6 +1,7 @@
 /* tape_parts.c - pieces that the families share on a tape: linear layers in all their forms, gains, frozen tables. */
-#include "grad/masked_linear.h"
 #include "core/threads.h"
+#include "grad/lora_linear.h"
+#include "grad/masked_linear.h"
 #include "model/tape.h"
 
 enum { ROWS_AT_ONCE = 16 };
@@ -30,12 +31,10 @@ ln_var *ln__tape_linear_of(ln_tape *t, const ln__tape_linear *l, ln_var *x)
         y = ln__masked_linear(t, ln_linear(t, x, l->d, NULL), l->values, wrap_mask(t, l->mask));
     } else if (l->a && !l->op) {
         y = ln_linear(t, ln_linear(t, x, l->a, NULL), l->up, NULL);
+    } else if (l->a) {
+        y = ln__lora_linear(t, x, l->op, l->a, l->up, l->scale);
     } else {
         y = ln_apply_linop(t, x, l->op);
-        if (l->a) {
-            ln_var *inner = ln_scale(t, ln_linear(t, x, l->a, NULL), l->scale);
-            y = ln_add(t, y, ln_linear(t, inner, l->up, NULL));
-        }
     }
     return l->bias ? ln_add(t, y, wrap_floats(t, l->bias, l->rows)) : y;
 }

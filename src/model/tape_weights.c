@@ -25,6 +25,8 @@ __attribute__((format(printf, 7, 8))) static ln_status weight(maker *k, ln_var *
     va_end(args);
     if (n < 0 || n >= (int)sizeof name)
         return ln__fail(LN_ERR_ARG, "a weight's name is too long");
+    if (k->m->o.what == LN__TAPE_FULL && k->m->source) /* filled from there: no draws for nothing */
+        init = LN_INIT_ZEROS;
     if (!k->look_up)
         return ln_weights_add(k->m->w, name, ndim, dims, init, a);
     *slot = ln_weights_var(k->m->w, name);

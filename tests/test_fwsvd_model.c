@@ -400,6 +400,43 @@ static void bad_data_are_named(void **state)
     assert_int_equal(count_beside("out"), 0);
 }
 
+static void want_of_memory_is_clean(void **state)
+{
+    (void)state;
+    ln_model *m = NULL;
+    ln_compress_opts o = small_run();
+    const ln__fisher_plan plan = { .samples = 2, .batch = 1, .keep = LN__FISHER_IN };
+    char cache[256];
+    ln_status st = LN_ERR_NOMEM;
+    snprintf(cache, sizeof cache, "%s", in_work("cache"));
+    OK(ln_model_open(&m, make_model("model", &small_shape)));
+    o.calib_tokens = 32;
+    o.calib_context = 16;
+    ln_threads_set(1);
+    for (int64_t nth = 0; st != LN_OK; nth += nth < 60 ? 1 : 7) {
+        ln__fisher_data *d = NULL;
+        ln__fisher *f = NULL;
+        bool cached = false;
+        ln__scratch_trim();
+        const int64_t live = ln__test_live();
+        ln__test_fail_alloc(nth);
+        st = ln__fisher_data_new(&d, m, 1, &o, &plan);
+        if (st == LN_OK)
+            st = ln__fisher_pass(&f, &cached, d, m, &o, cache);
+        ln__test_fail_alloc(-1);
+        assert_true(st == LN_OK || st == LN_ERR_NOMEM);
+        assert_true(st == LN_OK || !f);
+        ln__fisher_data_free(d);
+        ln__fisher_free(f);
+        ln__scratch_trim();
+        assert_int_equal(ln__test_live(), live);
+        if (exists_in_work("cache"))
+            OK(ln__remove_tree(cache));
+    }
+    ln_threads_set(0);
+    ln_model_release(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_pass_resumes_and_is_cached, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(rank_ratios, work_setup, work_teardown),
         cmocka_unit_test_setup_teardown(bad_data_are_named, work_setup, work_teardown),
+        cmocka_unit_test_setup_teardown(want_of_memory_is_clean, work_setup, work_teardown),
     };
     return cmocka_run_group_tests_name("fwsvd on models", tests, NULL, NULL);
 }

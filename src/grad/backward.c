@@ -58,7 +58,7 @@ static ln_status backward_of(ln_tape *t, ln__node *n)
     ln_var *const first = n->nin > 0 ? n->in[0] : NULL;
     if (n->nin > MAX_OPERANDS || n->nout > MAX_OPERANDS)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: more than %d operands", n->op->name, MAX_OPERANDS);
-    if (n->op->flags & LN__OP_RESHAPE && !first->grad && !(first->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
+    if (n->op->flags & LN__OP_RESHAPE && first && !first->grad && !(first->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
         first->grad = n->out[0]->grad;
         n->out[0]->grad = NULL;
         return LN_OK;
@@ -75,7 +75,8 @@ static ln_status backward_of(ln_tape *t, ln__node *n)
             add[i] = add[i] || (gin[i] && gin[k] == gin[i]);
     }
     if (!t->o.dry) {
-        const int f64 = (n->out[0]->dtype == LN_F32 || n->out[0]->dtype == LN_F64 ? n->out[0] : first)->dtype == LN_F64;
+        const ln_dtype own = n->out[0]->dtype;
+        const int f64 = (own == LN_F32 || own == LN_F64 || !first ? own : first->dtype) == LN_F64;
         LN_TRY(n->op->backward[f64](t, n, &(ln__back){ gout, gin, add }));
         for (int i = 0; i < n->nin && t->o.check; i++)
             if (gin[i])

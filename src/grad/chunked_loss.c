@@ -86,7 +86,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
     const ln_var *x = n->in[0], *w = a->head ? NULL : n->in[2];
     const int64_t rows = rows_of(x), V = classes(n), C = x->dim[x->ndim - 1];
     const bool grad_x = ln__tape_grad_on(t) && ln_var_wants_grad(x),
-               grad_w = ln__tape_grad_on(t) && ln_var_wants_grad(w);
+               grad_w = w && ln__tape_grad_on(t) && ln_var_wants_grad(w);
     a->chunk = LN_MIN(LN_MAX(CHUNK / LN_MAX(V, 1) / MIN_ROWS * MIN_ROWS, MIN_ROWS), LN_MAX(rows, 1));
     a->early = !grad_w || V <= rows || V * C <= SMALL_HEAD;
     a->save_x = a->save_w = -1;
@@ -201,7 +201,7 @@ static ln_status run_chunks(const head *h, bool forward, void *dx, bool add_x, v
         if (dw)
             LN_TRY(make_dw(h, dw, r, m, add_w || r > 0));
     }
-    if (dw && h->n == 0 && !add_w)
+    if (dw && h->w && h->n == 0 && !add_w)
         memset(dw, 0, (size_t)h->w->count * h->width);
 done:
     (void)ln__linop_exact_here(exact);

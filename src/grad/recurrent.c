@@ -34,13 +34,15 @@ static sizes sizes_of(const ln__node *n)
 
 static bool is_matrix(const ln_var *v, int64_t rows, int64_t cols)
 {
-    return v->ndim == 2 && v->dim[0] == rows && v->dim[1] == cols;
+    return v && v->ndim == 2 && v->dim[0] == rows && v->dim[1] == cols;
 }
 
 static ln_status infer(ln_tape *t, ln__node *n)
 {
     ln_status st = LN_OK;
     const int vectors = n->nin - 2; /* the biases come last */
+    if (!n->in[0] || !n->in[1])
+        LN_FAIL(LN_ERR_ARG, "%s: input %d is NULL", n->op->name, n->in[0] ? 1 : 0);
     for (int i = 0; i < n->nin; i++)
         if (i < vectors || n->in[i])
             LN_TRY(ln__want_float(n, i, i < vectors ? 2 : 1));

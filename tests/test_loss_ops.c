@@ -165,8 +165,9 @@ static void test_similarities(void **state)
     OK(ln_backward_from(t, y, NUMBERS(1)));
     ln_tape_reset(t);
     ln_max_sim(t, SEQUENCE(t, 1, 2, 3), SEQUENCE(t, 2, 2, 2), NULL);
-    expect_failure(t, LN_ERR_SHAPE,
-                   "max_sim: expected q [n,Tq,d], documents [m,Td,d], mask [m,Td], found [1,2,3] and [2,2,2] and nothing");
+    expect_failure(
+        t, LN_ERR_SHAPE,
+        "max_sim: expected q [n,Tq,d], documents [m,Td,d], mask [m,Td], found [1,2,3] and [2,2,2] and nothing");
     ln_cosine(t, SEQUENCE(t, 1, 2), NULL, 0);
     expect_failure(t, LN_ERR_ARG, "cosine: input 1 is NULL");
     ln_tape_free(t);

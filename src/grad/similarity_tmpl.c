@@ -94,8 +94,8 @@ static void NAME(query_rows)(void *ctx, int64_t begin, int64_t end)
         for (int64_t k = 0; k < j->m; k++)
             if (won[r * j->m + k] >= 0)
                 NAME(add_row)
-                (d, (const REAL *)j->n->in[1]->data + (k * j->td + won[r * j->m + k]) * j->d,
-                 ((const REAL *)j->g->out[0])[r / j->tq * j->m + k], j->d);
+        (d, (const REAL *)j->n->in[1]->data + (k * j->td + won[r * j->m + k]) * j->d,
+         ((const REAL *)j->g->out[0])[r / j->tq * j->m + k], j->d);
     }
 }
 
@@ -111,7 +111,7 @@ static void NAME(documents)(void *ctx, int64_t begin, int64_t end)
         for (int64_t r = 0; r < rows; r++)
             if (won[r * j->m + k] >= 0)
                 NAME(add_row)
-                (d + won[r * j->m + k] * j->d, (const REAL *)j->n->in[0]->data + r * j->d,
-                 ((const REAL *)j->g->out[0])[r / j->tq * j->m + k], j->d);
+        (d + won[r * j->m + k] * j->d, (const REAL *)j->n->in[0]->data + r * j->d,
+         ((const REAL *)j->g->out[0])[r / j->tq * j->m + k], j->d);
     }
 }

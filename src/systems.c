@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "compress/systems.h"
+#include "train/systems.h"
 
 static const ln_system *const systems[] = {
     &ln__system_rocket,
     &ln__system_fwsvd,
     &ln__system_whitened,
     &ln__system_svd,
+    &ln__system_gpt,
     NULL,
 };
 

@@ -68,7 +68,8 @@ const cli_verb cmd_plan = {
     .summary = "memory, time and disk that a run would need, before it starts",
     .operands = "VERB …",
     .example = "linnet plan compress rocket smollm2.gguf --calib valid.txt --remove 0.2",
-    .details = "VERB is compress, with the operands and options of the run; -o may be left out, nothing is written.",
+    .details =
+        "VERB is compress or train, with the operands and options of the run; -o may be left out, nothing is written.",
     .max_operands = CLI_MANY,
     .run = run_plan,
 };

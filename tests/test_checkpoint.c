@@ -207,6 +207,14 @@ static void sessions_check_their_arguments(void **state)
     s = session_of(m, 2, 4, false);
     check_failure(ln_session_append(s, 0, ids, 3, NULL), LN_ERR_RANGE, "token 1 is 64|64", "token");
     check_failure(ln_session_append(s, 2, ids, 1, NULL), LN_ERR_ARG, "sequence 2 of 2", "sequence");
+    check_failure(ln_session_append(NULL, 0, ids, 1, NULL), LN_ERR_ARG, "not NULL", "append");
+    check_failure(ln_session_truncate(NULL, 0, 0), LN_ERR_ARG, "not NULL", "truncate");
+    check_failure(ln_session_copy(NULL, 0, 0), LN_ERR_ARG, "not NULL", "copy");
+    check_failure(ln_session_step(NULL, (int[1]){ 0 }, ids, 1, NULL), LN_ERR_ARG, "not NULL", "step");
+    check_failure(ln_session_tap(NULL, "*", NULL, NULL), LN_ERR_ARG, "not NULL", "tap");
+    check_failure(ln_model_logits(NULL, NULL, NULL, 1), LN_ERR_ARG, "a model", "logits");
+    check_failure(ln_model_score(NULL, NULL, NULL, NULL, NULL, 1), LN_ERR_ARG, "a model", "score");
+    assert_int_equal(ln_session_length(NULL, 0), 0);
     check_failure(ln_session_append(s, 0, (int32_t[5]){ 0 }, 5, NULL), LN_ERR_RANGE, "0 + 5|4", "full");
     check_failure(ln_session_step(s, (int[]){ 1, 1 }, (int32_t[]){ 1, 2 }, 2, NULL), LN_ERR_ARG, "sequence 1 twice",
                   "twice");

@@ -26,7 +26,7 @@ static void bytes_read_well(void **state)
         { 2147483648.0, "2 GiB" },
         { 1288490188.8, "1.2 GiB" },
         { 1.25 * 1024 * 1024, "1.25 MiB" },
-        { 0x1p63, "8 EB" },
+        { 0x1p63, "8 EiB" },
     };
     char buf[32];
     for (int64_t i = 0; i < LN_COUNT(cases); i++)

@@ -62,21 +62,8 @@ ln_status ln__cache_root(char **out, const ln_compress_opts *o, const char *fall
 /* mkdir -p */
 ln_status ln__cache_make(const char *path)
 {
-    ln_status st = LN_OK;
-    char *part = NULL;
-    LN_TRY(ln__strdup(&part, path));
-    for (char *p = part + 1; *p; p++)
-        if (*p == '/') {
-            *p = '\0';
-            (void)mkdir(part, 0777);
-            *p = '/';
-        }
-    (void)mkdir(part, 0777);
-    if (!ln__file_is_dir(path))
-        LN_FAIL(LN_ERR_IO, "%s: cannot be made (for what was gathered; --cache DIR puts them elsewhere)", path);
-done:
-    ln__free(part);
-    return st;
+    const ln_status st = ln__file_is_dir(path) ? LN_OK : ln__dir_make(path, true);
+    return st == LN_OK ? st : ln__fail_in(st, "for what is gathered (--cache DIR puts it elsewhere)");
 }
 
 static ln_status block_path(char **out, const ln__calibration *c, int64_t block)

@@ -30,8 +30,10 @@ static ln_status blame_head(const ln_model *m, const float *hidden, int64_t n)
     return st != LN_OK ? st : ln__fail(LN_ERR_NUMERIC, "%s: a logit is NaN or infinite", m->path);
 }
 
-static ln_status check_head(const ln_model *m, int64_t n)
+static ln_status check_head(const ln_model *m, int64_t n, bool complete)
 {
+    if (!m || (n > 0 && !complete))
+        return ln__fail(LN_ERR_ARG, "logits: a model, hidden states and a place for the result are needed");
     if (!m->head)
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: a %s model has no language-model head", m->path, m->cfg.architecture);
     if (n < 0)
@@ -42,7 +44,7 @@ static ln_status check_head(const ln_model *m, int64_t n)
 ln_status ln_model_logits(const ln_model *m, float *logits, const float *hidden, int64_t n)
 {
     ln_status st;
-    LN_TRY(check_head(m, n));
+    LN_TRY(check_head(m, n, logits && hidden));
     LN_TRY(ln_linop_apply(m->head, logits, m->cfg.vocab, hidden, m->cfg.hidden, n));
     if (ln__find_nonfinite_f32(logits, n * m->cfg.vocab) >= 0)
         LN_TRY(blame_head(m, hidden, n));
@@ -82,7 +84,7 @@ ln_status ln_model_score(const ln_model *m, double *logprob, uint8_t *greedy, co
     const int64_t rows = LN_MIN(n, SCORE_ROWS);
     scoring s = { 0 };
     ln_status st;
-    LN_TRY(check_head(m, n));
+    LN_TRY(check_head(m, n, logprob && hidden && targets));
     LN_TRY(ln__tokens_check(m, targets, n));
     LN_TRY(LN_NEW(&s.tile, rows * LN_HEAD_ROWS));
     LN_TRY(LN_NEW(&s.max, rows));

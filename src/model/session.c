@@ -208,6 +208,8 @@ void ln_session_free(ln_session *s)
 
 static ln_status check_sequence(const ln_session *s, int sequence)
 {
+    if (!s)
+        return ln__fail(LN_ERR_ARG, "session: a session is needed, not NULL");
     if (sequence < 0 || sequence >= s->opts.sequences)
         return ln__fail(LN_ERR_ARG, "session: sequence %d of %d", sequence, (int)s->opts.sequences);
     return LN_OK;
@@ -215,7 +217,7 @@ static ln_status check_sequence(const ln_session *s, int sequence)
 
 int64_t ln_session_length(const ln_session *s, int sequence)
 {
-    return sequence < 0 || sequence >= s->opts.sequences ? 0 : s->seq[sequence].length;
+    return !s || sequence < 0 || sequence >= s->opts.sequences ? 0 : s->seq[sequence].length;
 }
 
 ln_status ln_session_truncate(ln_session *s, int sequence, int64_t length)
@@ -353,6 +355,7 @@ done:
 ln_status ln_session_step(ln_session *s, const int *sequences, const int32_t *tokens, int n, float *hidden)
 {
     ln_status st = LN_OK;
+    LN_TRY(check_sequence(s, 0));
     if (n < 0 || n > s->opts.sequences || (n > 0 && (!sequences || !tokens)))
         LN_FAIL(LN_ERR_ARG, "session: a step of %d sequences, there are %d", n, (int)s->opts.sequences);
     if (n == 0)

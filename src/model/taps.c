@@ -11,10 +11,12 @@
 
 ln_status ln_session_tap(ln_session *s, const char *pattern, ln_tap_fn fn, void *payload)
 {
-    const int64_t points = s->m->cfg.layers * LN_POINTS + 2;
+    const int64_t points = s ? s->m->cfg.layers * LN_POINTS + 2 : 0;
     char *copy = NULL;
     bool any = false;
     ln_status st = LN_OK;
+    if (!s)
+        LN_FAIL(LN_ERR_ARG, "ln_session_tap: a session is needed, not NULL");
     if (!pattern) {
         for (int i = 0; i < s->n_taps; i++)
             ln__free(s->taps[i].pattern);

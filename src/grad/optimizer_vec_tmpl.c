@@ -32,14 +32,17 @@ static void VEC(sgd)(void *pv, void *gv, void *mv, const ln__update *u, int64_t 
     REAL *restrict p = pv, *restrict g = gv, *restrict m = mv;
     const REAL lr = (REAL)u->lr, limit = (REAL)u->limit, scale = (REAL)u->scale, decay = (REAL)u->decay;
     const REAL mu = (REAL)u->beta1, direct = u->nesterov ? 1 : 0, by = u->nesterov ? mu : 1;
-    for (int64_t i = 0; i < n && m; i++) {
+    if (!m) {
+        for (int64_t i = 0; i < n; i++) {
+            p[i] -= lr * (VEC(cut)(g[i], limit) * scale + decay * p[i]);
+            g[i] = 0;
+        }
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
         const REAL x = VEC(cut)(g[i], limit) * scale + decay * p[i];
         m[i] = mu * m[i] + x;
         p[i] -= lr * (direct * x + by * m[i]);
-        g[i] = 0;
-    }
-    for (int64_t i = 0; i < n && !m; i++) {
-        p[i] -= lr * (VEC(cut)(g[i], limit) * scale + decay * p[i]);
         g[i] = 0;
     }
 }

@@ -102,6 +102,8 @@ ln_status ln_weights_seal(ln_weights *w)
     const size_t bytes = ln_dtype_bytes(w->dtype, w->block), one = ln_dtype_bytes(w->dtype, 1);
     LN_TRY(ln__calloc(&data, bytes, 1));
     LN_TRY(ln__calloc(&grad, bytes, 1));
+    ln__use_huge_pages(data);
+    ln__use_huge_pages(grad);
     for (int64_t i = 0; i < w->names.n; i++) {
         ln__weight *const p = &w->list[i];
         p->var.data = (char *)data + one * (size_t)p->at;

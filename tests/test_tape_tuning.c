@@ -306,6 +306,44 @@ static void test_adapter_files(void **state)
     ln_model_release(m);
 }
 
+/* SmolLM2 around its frozen, quantised weights: the logits of the inference pass, and a gradient for every pair. */
+static void test_real_model(void **state)
+{
+    (void)state;
+    enum { T = 16 };
+    const char *path = io_real("LINNET_MODELS", "smollm2.gguf");
+    int32_t ids[T];
+    ln_model *m = NULL;
+    ln_tape *t = tape_new();
+    ln__tape_opts o = LN__TAPE_OPTS_INIT;
+    o.what = LN__TAPE_LORA;
+    OK(ln_model_open(&m, path));
+    for (int i = 0; i < T; i++)
+        ids[i] = 500 + 977 * i;
+    const bool exact = ln__linop_exact_here(true);
+    float *want = logits_of(m, ids, T);
+    (void)ln__linop_exact_here(exact);
+    ln__tape_model *tm = trained(m, o);
+    ln_var *in = ln_input(t, LN_I32, 2, (const int64_t[]){ 1, T }, ids);
+    ln_no_grad_begin(t);
+    ln_var *logits = ln__tape_logits(tm, t, ln__tape_llama(tm, t, in));
+    ln_no_grad_end(t);
+    OK(ln_tape_status(t));
+    check_close(ln_var_data(logits), want, T * ln_model_vocab(m), 1e-3, "smollm2"); /* of up to 36 */
+    ln_tape_reset(t);
+    in = ln_input(t, LN_I32, 2, (const int64_t[]){ 1, T - 1 }, ids);
+    OK(ln_backward(
+        t, ln__tape_llama_loss(tm, t, in, ln_input(t, LN_I32, 2, (const int64_t[]){ 1, T - 1 }, ids + 1), NULL)));
+    for (int64_t i = 0; i < ln_weights_count(tm->w); i++) { /* B starts at 0, so A has no gradient yet */
+        const ln_var *v = ln_weights_at(tm->w, i);
+        assert_true((largest(v->grad, v->count) > 0) == (strstr(v->name, "lora_B") != NULL));
+    }
+    ln_free(want);
+    ln__tape_model_free(tm);
+    ln_model_release(m);
+    ln_tape_free(t);
+}
+
 /* Every allocation of a new model fails in turn. */
 static void test_out_of_memory(void **state)
 {
@@ -342,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_factors_back),
         cmocka_unit_test_setup_teardown(test_fresh_and_saved, io_setup, teardown),
         cmocka_unit_test_setup_teardown(test_adapter_files, io_setup, teardown),
+        cmocka_unit_test(test_real_model),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* optimizer_vec.inc.h - the loops for one LEVEL: both types, and the table. No include guard: one file of each level
  * includes it. */
 #include <math.h>
+#include <string.h>
 
 #include "grad/optimizer_vec.h"
 

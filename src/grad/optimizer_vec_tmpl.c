@@ -5,22 +5,43 @@ static inline REAL VEC(cut)(REAL g, REAL limit)
     return g > limit ? limit : g < -limit ? -limit : g;
 }
 
-/* Sixteen running sums, added up in order: the same bytes at every level. x - x is NaN for an infinity, which cutting
- * would hide. */
+/* Sixteen running sums, added up in order: the same bytes at every level. Vectors are spelled out, since compilers keep
+ * an array of sums in memory; without a limit an infinite entry makes the sum infinite by itself, with one x - x makes
+ * it NaN, which cutting would hide. */
+typedef REAL VEC(four) __attribute__((vector_size(4 * sizeof(REAL))));
+typedef double VEC(wide) __attribute__((vector_size(32)));
+
+/* By pointer: vectors as arguments would depend on the level's calling convention. */
+static inline void VEC(add_squares)(VEC(wide) * sum, const REAL *g)
+{
+    VEC(four) x;
+    memcpy(&x, g, sizeof x);
+    const VEC(wide) a = __builtin_convertvector(x, VEC(wide));
+    *sum += a * a;
+}
+
 static double VEC(sum_of_squares)(const void *gv, double limit, int64_t n)
 {
     const REAL *restrict g = gv;
     const REAL most = (REAL)limit;
     double sum[16] = { 0 }, total = 0;
     int64_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (int k = 0; k < 16; k++) {
-            const double x = VEC(cut)(g[i + k], most) + (g[i + k] - g[i + k]);
-            sum[k] += x * x;
+    if (limit == INFINITY) {
+        VEC(wide) a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+        for (; i + 16 <= n; i += 16) {
+            VEC(add_squares)(&a, g + i);
+            VEC(add_squares)(&b, g + i + 4);
+            VEC(add_squares)(&c, g + i + 8);
+            VEC(add_squares)(&d, g + i + 12);
         }
-    for (int k = 0; i + k < n; k++) {
-        const double x = VEC(cut)(g[i + k], most) + (g[i + k] - g[i + k]);
-        sum[k] += x * x;
+        memcpy(sum, &a, sizeof a);
+        memcpy(sum + 4, &b, sizeof b);
+        memcpy(sum + 8, &c, sizeof c);
+        memcpy(sum + 12, &d, sizeof d);
+    }
+    for (; i < n; i++) {
+        const double x = VEC(cut)(g[i], most) + (g[i] - g[i]);
+        sum[i % 16] += x * x;
     }
     for (int k = 0; k < 16; k++)
         total += sum[k];

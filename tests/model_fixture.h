@@ -96,7 +96,7 @@ static inline void check_close(const float *a, const float *b, int64_t n, double
     int64_t at = 0;
     for (int64_t i = 0; i < n; i++) {
         const double d = fabs((double)a[i] - (double)b[i]);
-        if (!(d <= worst)) {
+        if (!isnan(worst) && !(d <= worst)) { /* the first NaN is the worst */
             worst = d;
             at = i;
         }

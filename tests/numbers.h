@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
+
 /* xorshift64*: numbers in [-1, 1). The product's own generator is not trusted to test the product. */
 static inline double num_next(uint64_t *state)
 {
@@ -55,8 +57,7 @@ static inline double num_diff_f64(const double *a, int64_t lda, const double *b,
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
             const double d = fabs(a[i * lda + j] - b[i * ldb + j]);
-            if (!(d <= diff))
-                diff = d;
+            diff = worse(diff, d);
             top = fmax(top, fabs(b[i * ldb + j]));
         }
     return top > 0 ? diff / top : diff;
@@ -68,8 +69,7 @@ static inline double num_diff_f32(const float *a, int64_t lda, const double *b, 
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
             const double d = fabs((double)a[i * lda + j] - b[i * ldb + j]);
-            if (!(d <= diff))
-                diff = d;
+            diff = worse(diff, d);
             top = fmax(top, fabs(b[i * ldb + j]));
         }
     return top > 0 ? diff / top : diff;

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "grad/gradcheck.h"
 
 #define UNUSED __attribute__((unused))
-#define OK(call) assert_int_equal((call), LN_OK)
 #define NUMBERS(...)                                                                                                   \
     (const double[])                                                                                                   \
     {                                                                                                                  \

@@ -214,11 +214,11 @@ static void check_head(int64_t n, int64_t C, int64_t V, const ln_cross_entropy_o
     }
     double worst[2] = { 0, 0 }, top[2] = { 0, 0 };
     for (int64_t i = 0; i < n * C; i++) {
-        worst[0] = fmax(worst[0], fabs((double)dx[0][i] - (double)dx[1][i]));
+        worst[0] = worse(worst[0], fabs((double)dx[0][i] - (double)dx[1][i]));
         top[0] = fmax(top[0], fabs((double)dx[0][i]));
     }
     for (int64_t i = 0; i < V * C; i++) {
-        worst[1] = fmax(worst[1], fabs((double)dw[0][i] - (double)dw[1][i]));
+        worst[1] = worse(worst[1], fabs((double)dw[0][i] - (double)dw[1][i]));
         top[1] = fmax(top[1], fabs((double)dw[0][i]));
     }
     assert_true(fabs(value[0] - value[1]) <= tolerance * fabs(value[0]));

@@ -29,8 +29,7 @@ static double product_error(const float *y, int64_t ldy, const double *w, int64_
                 xx += b * b;
             }
             const double e = fabs((double)y[t * ldy + r] - sum) / (sqrt(ww * xx) + 1e-30);
-            if (!(e <= worst))
-                worst = e;
+            worst = worse(worst, e);
         }
     return worst;
 }

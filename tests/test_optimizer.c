@@ -279,7 +279,7 @@ static void test_schedules(void **state)
         assert_ok(ln_schedule_check(&cases[i].s));
         for (int k = 0; k < 5; k++) {
             const double got = ln_schedule_lr(&cases[i].s, steps[k]);
-            if (fabs(got - cases[i].at[k]) > 1e-12)
+            if (!(fabs(got - cases[i].at[k]) <= 1e-12))
                 fail_msg("schedule %d at step %lld: %.12g, expected %.12g", cases[i].s.kind, (long long)steps[k], got,
                          cases[i].at[k]);
         }

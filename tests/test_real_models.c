@@ -53,10 +53,10 @@ static double check_logits(const ln_model *m, const json_t *golden, const int32_
         for (int64_t v = 0; v < V; v++)
             sum += exp((double)row[v] - row[best]);
         assert_int_equal(best, at(json_object_get(golden, "argmax"), t));
-        worst = fmax(worst, fabs(row[best] + log(sum) - at(json_object_get(golden, "logsumexp"), t)));
+        worst = worse(worst, fabs(row[best] + log(sum) - at(json_object_get(golden, "logsumexp"), t)));
         const json_t *which = json_array_get(top_ids, (size_t)t), *value = json_array_get(top_logits, (size_t)t);
         for (size_t k = 0; k < json_array_size(which); k++)
-            worst = fmax(worst, fabs(row[(int64_t)at(which, (int64_t)k)] - at(value, (int64_t)k)));
+            worst = worse(worst, fabs(row[(int64_t)at(which, (int64_t)k)] - at(value, (int64_t)k)));
     }
     ln_free(logits);
     if (!(worst <= tolerance))

@@ -44,7 +44,7 @@ static void check_golden(const char *family, ln_dtype dt, bool remat, double tol
         for (int64_t k = 0; k < v->count; k++) {
             top = fmax(top, fabs((double)g[k]));
             const double d = fabs(number(v->grad, dt, k) - (double)g[k]);
-            worst = d <= worst ? worst : d;
+            worst = worse(worst, d);
         }
         if (!(worst <= tolerance * fmax(top, 1e-3)))
             fail_msg("%s: gradient of %s differs by %.3g, its largest is %.3g", family, v->name, worst, top);

@@ -47,7 +47,7 @@ static double largest(const float *x, int64_t n)
 {
     double top = 0;
     for (int64_t i = 0; i < n; i++)
-        top = fmax(top, fabs((double)x[i]));
+        top = worse(top, fabs((double)x[i]));
     return top;
 }
 

@@ -100,8 +100,8 @@ static ln_status run(cli_ctx *ctx)
     char *text = NULL, *markdown = NULL;
     if (!recipe)
         return no_recipe(ctx->operand[0]);
-    if (o->from && (ctx->common.json || ctx->common.report))
-        LN_FAIL(LN_ERR_ARG, "reproduce: --from shows an earlier result; --json and --report belong to a run");
+    if (o->from && (ctx->common.json || ctx->common.report || o->model || o->data || o->work || o->quick))
+        LN_FAIL(LN_ERR_ARG, "reproduce: --from shows an earlier result and takes --markdown only; the rest belongs to a run");
     if (o->from)
         LN_TRY(read_earlier(&text, o->from, recipe->name));
     else

@@ -54,7 +54,7 @@ LN_API ln_var *ln_elu1(ln_tape *t, ln_var *x);      /* elu(x) + 1, the feature m
 LN_API ln_var *ln_gelu(ln_tape *t, ln_var *x);      /* x Phi(x) */
 LN_API ln_var *ln_gelu_tanh(ln_tape *t, ln_var *x); /* its tanh approximation */
 LN_API ln_var *ln_silu(ln_tape *t, ln_var *x);
-LN_API ln_var *ln_silu_mul(ln_tape *t, ln_var *gate, ln_var *up);     /* silu(gate) up, fused (same shapes) */
+LN_API ln_var *ln_silu_mul(ln_tape *t, ln_var *gate, ln_var *up);     /* silu(gate) up, fused */
 LN_API ln_var *ln_clamp(ln_tape *t, ln_var *x, double lo, double hi); /* gradient 0 outside */
 LN_API ln_var *ln_dropout(ln_tape *t, ln_var *x, double p); /* kept values / (1 - p); identity in evaluation */
 LN_API ln_var *ln_cast(ln_tape *t, ln_var *x, ln_dtype dt); /* floats to floats; the gradient is cast back */

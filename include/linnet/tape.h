@@ -90,7 +90,7 @@ LN_API bool ln_var_wants_grad(const ln_var *v);
 LN_API LN_MUST_CHECK ln_status ln_var_read(const ln_var *v, void *dst);
 /** Value of a one-element variable; NaN if the tape failed. */
 LN_API double ln_var_value(const ln_var *v);
-/** Overwrite the values in place. What a later backward pass would read of v makes that pass fail with the place. */
+/** Overwrite the values in place. A later backward pass that would read v fails, and names the operation. */
 LN_API void ln_var_write(ln_tape *t, ln_var *v, const void *src);
 /** A name for messages; kept by reference. */
 LN_API ln_var *ln_named(ln_var *v, const char *name);

@@ -4,13 +4,11 @@
 
 #include <linnet/model.h>
 
-#include "core/core.h"
-
-/* Layer `layer` (of ln_model_linear_name) had input x (rows, in), and its output's gradient is g (rows, out). */
-typedef ln_status (*ln__fisher_hook)(void *ctx, int64_t layer, const float *x, const float *g, int64_t rows);
+#include "grad/frozen.h"
 
 typedef struct ln__fisher_loss ln__fisher_loss;
-ln_status ln__fisher_loss_new(ln__fisher_loss **out, ln_model *m, ln__fisher_hook hook, void *ctx);
+/* Of the layers that m has now; those put in later are not seen. */
+ln_status ln__fisher_loss_new(ln__fisher_loss **out, ln_model *m, ln__frozen_watch hook, void *ctx);
 void ln__fisher_loss_free(ln__fisher_loss *l);
 /* The value of the last loss, before `scale`. */
 double ln__fisher_loss_value(const ln__fisher_loss *l);

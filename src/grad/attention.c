@@ -55,8 +55,7 @@ static double slope_of(const job *j, int64_t h)
     return j->a.alibi ? exp2(-8.0 * (double)(h + 1) / (double)j->H) : 0;
 }
 
-/* Scores of a tile at (i0, u0) outside what each row sees become 0, those inside take their bias; `inside` runs over
- * the rows. */
+/* A block of scores. */
 typedef struct tile {
     int64_t i, rows, u, keys; /* first query, queries, first key, keys */
 } tile;
@@ -73,7 +72,7 @@ static ln_status operand(const ln__node *n, int i)
     const ln_var *v = n->in[i];
     if (!v)
         return ln__fail(LN_ERR_ARG, "attention: input %d is NULL", i);
-    if (v->dtype != LN_F32 && v->dtype != LN_F64)
+    if (!ln__is_real(v->dtype))
         return ln__fail(LN_ERR_DTYPE, "attention: input %d must be f32 or f64, found %s", i, ln_dtype_name(v->dtype));
     if (v->ndim != 4)
         return ln__shape_error(n, "q (B,Tq,H,d), k and v (B,Tk,G,d)");
@@ -154,7 +153,7 @@ done:
 static ln_status run_items(job *j, int64_t n, ln__range_fn fn)
 {
     ln__parallel_for(n, ln_threads() > j->a.slots ? n : 1, fn, j);
-    return (ln_status)j->failed;
+    return j->failed ? ln__fail((ln_status)j->failed, "a matrix product failed") : LN_OK;
 }
 
 static int64_t slot_of(const job *j)

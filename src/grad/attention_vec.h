@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_ATTENTION_VEC_H
 #define LINNET_GRAD_ATTENTION_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* Rows are arrays of n elements of the type; scalars travel as double, exact for both. */
 typedef struct ln__row_loops {

@@ -22,12 +22,9 @@ enum { STRETCH = 512 };
 #undef TYPE
 #undef LOW
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
 #define ROWS(type)                                                                                                     \
     {                                                                                                                  \
-        ROW(weights, type), ROW(slopes, type), ROW(bias, type), ROW(row_dot, type), ROW(row_scale, type),              \
-            ROW(accumulate, type), ROW(rotate, type)                                                                   \
+        VEC_AS(weights, type), VEC_AS(slopes, type), VEC_AS(bias, type), VEC_AS(row_dot, type),                        \
+            VEC_AS(row_scale, type), VEC_AS(accumulate, type), VEC_AS(rotate, type)                                    \
     }
-#define TABLE_(level) ln__attention_##level
-#define TABLE(level) TABLE_(level)
-const ln__attention_loops TABLE(LEVEL) = { { ROWS(f32), ROWS(f64) } };
+const ln__attention_loops VEC_TABLE(ln__attention) = { { ROWS(f32), ROWS(f64) } };

@@ -18,13 +18,26 @@ static size_t grad_bytes(const ln_var *v)
     return ln_dtype_bytes(v->dtype, v->count);
 }
 
+static ln_status check_version(const ln__node *n, const ln_var *v, uint32_t was, const char *what, int i)
+{
+    if (!v || *v->version == was)
+        return LN_OK;
+    return ln__fail(LN_ERR_ARG, "%s: %s %d%s%s was overwritten after it was used", n->op->name, what, i,
+                    v->name ? " " : "", v->name ? v->name : "");
+}
+
+/* What backward reads must be as it was. */
 static ln_status check_versions(const ln__node *n)
 {
+    ln_status st = LN_OK;
     for (int i = 0; i < LN_MIN(n->nin, 16); i++)
-        if (n->op->reads >> i & 1 && n->in[i] && *n->in[i]->version != n->version[i])
-            return ln__fail(LN_ERR_ARG, "%s: input %d%s%s was overwritten after it was used", n->op->name, i,
-                            n->in[i]->name ? " " : "", n->in[i]->name ? n->in[i]->name : "");
-    return LN_OK;
+        if (n->op->reads >> i & 1)
+            LN_TRY(check_version(n, n->in[i], n->version[i], "input", i));
+    for (int i = 0; i < LN_MIN(n->nout, 16); i++)
+        if (n->op->reads >> (16 + i) & 1)
+            LN_TRY(check_version(n, n->out[i], n->version[n->nin + i], "result", i));
+done:
+    return st;
 }
 
 /* Where the gradient of v goes, and whether it is added to. */
@@ -75,9 +88,7 @@ static ln_status backward_of(ln_tape *t, ln__node *n)
             add[i] = add[i] || (gin[i] && gin[k] == gin[i]);
     }
     if (!t->o.dry) {
-        const ln_dtype own = n->out[0]->dtype;
-        const int f64 = (own == LN_F32 || own == LN_F64 || !first ? own : first->dtype) == LN_F64;
-        LN_TRY(n->op->backward[f64](t, n, &(ln__back){ gout, gin, add }));
+        LN_TRY(n->op->backward[ln__node_type(n)](t, n, &(ln__back){ gout, gin, add }));
         for (int i = 0; i < n->nin && t->o.check; i++)
             if (gin[i])
                 LN_TRY(ln__check_numbers(gin[i], n->in[i]->dtype, n->in[i]->count, "the gradient", n));

@@ -82,7 +82,7 @@ static ln_status cast_infer(ln_tape *t, ln__node *n)
     const ln_var *x = n->in[0];
     if (!x)
         LN_FAIL(LN_ERR_ARG, "cast: input is NULL");
-    if (x->dtype != LN_F32 && x->dtype != LN_F64 && !is_storage(x->dtype))
+    if (!ln__is_real(x->dtype) && !is_storage(x->dtype))
         LN_FAIL(LN_ERR_DTYPE, "cast: input must be f32, f64, f16 or bf16, found %s", ln_dtype_name(x->dtype));
     if (to != LN_F32 && to != LN_F64 && !is_storage(to))
         LN_FAIL(LN_ERR_DTYPE, "cast: to f32, f64, f16 or bf16 only, not %s", ln_dtype_name(to));

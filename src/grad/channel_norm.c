@@ -304,8 +304,8 @@ static void back_coefficients(const job *j, int64_t sample, int64_t group)
 static void vector_gradients(const job *j, const ln__back *g)
 {
     const int64_t cg = j->l.c / LN_MAX(j->l.groups, 1);
-    for (int which = 0; which < 2; which++) {
-        void *d = g->in[which ? 1 : 2]; /* bias from the plain sums, gain from the products */
+    for (int which = 1; which >= 0; which--) { /* in the order of the inputs: they may be one variable */
+        void *d = g->in[which ? 1 : 2];        /* bias from the plain sums, gain from the products */
         for (int64_t c = 0; d && c < j->l.c; c++) {
             double sum = 0;
             for (int64_t s = 0; s < j->l.samples; s++)

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_CHANNEL_VEC_H
 #define LINNET_GRAD_CHANNEL_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* x, g, y (rows,c); the others c numbers each; all of the type of the loop. */
 typedef struct ln__channel_loops {

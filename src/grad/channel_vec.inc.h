@@ -16,12 +16,9 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__channel_##level
-#define TABLE(level) TABLE_(level)
-const ln__channel_loops TABLE(LEVEL) = {
-    .moments = { ROW(moments, f32), ROW(moments, f64) },
-    .affine = { ROW(affine, f32), ROW(affine, f64) },
-    .sums = { ROW(sums, f32), ROW(sums, f64) },
-    .back = { ROW(back, f32), ROW(back, f64) },
+const ln__channel_loops VEC_TABLE(ln__channel) = {
+    .moments = { VEC_AS(moments, f32), VEC_AS(moments, f64) },
+    .affine = { VEC_AS(affine, f32), VEC_AS(affine, f64) },
+    .sums = { VEC_AS(sums, f32), VEC_AS(sums, f64) },
+    .back = { VEC_AS(back, f32), VEC_AS(back, f64) },
 };

@@ -11,8 +11,8 @@
 #include "core/threads.h"
 #include "grad/attention_vec.h"
 #include "grad/cross_entropy.h"
+#include "grad/frozen.h"
 #include "grad/gemm.h"
-#include "linop/linop.h"
 
 enum { CHUNK = 8 << 20, MIN_ROWS = 16, ROWS_AT_ONCE = 4, PIECE = 4096, SMALL_HEAD = 4 << 20 };
 
@@ -36,14 +36,6 @@ typedef struct head {
     void *lse;
     double *loss;
 } head;
-
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t n = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        n *= x->dim[i];
-    return n;
-}
 
 static int64_t classes(const ln__node *n)
 {
@@ -84,7 +76,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
     attrs *a = n->attrs;
     LN_TRY(check(n));
     const ln_var *x = n->in[0], *w = a->head ? NULL : n->in[2];
-    const int64_t rows = rows_of(x), V = classes(n), C = x->dim[x->ndim - 1];
+    const int64_t rows = ln__var_rows(x), V = classes(n), C = x->dim[x->ndim - 1];
     const bool grad_x = ln__tape_grad_on(t) && ln_var_wants_grad(x),
                grad_w = w && ln__tape_grad_on(t) && ln_var_wants_grad(w);
     a->chunk = LN_MIN(LN_MAX(CHUNK / LN_MAX(V, 1) / MIN_ROWS * MIN_ROWS, MIN_ROWS), LN_MAX(rows, 1));
@@ -113,7 +105,7 @@ static head head_of(ln_tape *t, const ln__node *n)
                .x = x,
                .w = a->head ? NULL : n->in[2],
                .target = n->in[1]->data,
-               .n = rows_of(x),
+               .n = ln__var_rows(x),
                .C = x->dim[x->ndim - 1],
                .V = classes(n),
                .f64 = x->dtype == LN_F64,
@@ -131,10 +123,7 @@ static ln_status make_logits(const head *h, int64_t r, int64_t m)
     const char *x = (const char *)h->x->data + (size_t)(r * h->C) * h->width;
     if (!h->a->head)
         return ln__gemm_any(h->f64, false, true, m, h->V, h->C, x, h->C, h->w->data, h->C, false, h->logits, h->V);
-    if (h->f64)
-        return ln_linop_apply_f64(h->a->head, (double *)(void *)h->logits, h->V, (const double *)(const void *)x, h->C,
-                                  m);
-    return ln_linop_apply(h->a->head, (float *)(void *)h->logits, h->V, (const float *)(const void *)x, h->C, m);
+    return ln__frozen_apply(h->a->head, h->f64, h->logits, x, m);
 }
 
 /* dx = or += dl W; an operator's adjoint only sets, and only the forward pass calls it. */
@@ -143,9 +132,7 @@ static ln_status make_dx(const head *h, void *dx_all, int64_t r, int64_t m, bool
     char *dx = (char *)dx_all + (size_t)(r * h->C) * h->width;
     if (!h->a->head)
         return ln__gemm_any(h->f64, false, false, m, h->C, h->V, h->logits, h->V, h->w->data, h->C, add, dx, h->C);
-    if (h->f64)
-        return ln_linop_apply_t_f64(h->a->head, (double *)(void *)dx, h->C, (const double *)(void *)h->logits, h->V, m);
-    return ln_linop_apply_t(h->a->head, (float *)(void *)dx, h->C, (const float *)(void *)h->logits, h->V, m);
+    return ln__frozen_apply_t(h->a->head, h->f64, dx, h->logits, m);
 }
 
 static ln_status make_dw(const head *h, void *dw, int64_t r, int64_t m, bool add)
@@ -190,7 +177,6 @@ static void chunk_rows(void *ctx, int64_t begin, int64_t end)
 static ln_status run_chunks(const head *h, bool forward, void *dx, bool add_x, void *dw, bool add_w)
 {
     ln_status st = LN_OK;
-    const bool exact = ln__linop_exact_here(true);
     for (int64_t r = 0; r < h->n; r += h->a->chunk) {
         const int64_t m = LN_MIN(h->a->chunk, h->n - r);
         chunk c = { rows_at(h, r), h->f64, forward, dx || dw };
@@ -204,7 +190,6 @@ static ln_status run_chunks(const head *h, bool forward, void *dx, bool add_x, v
     if (dw && h->w && h->n == 0 && !add_w)
         memset(dw, 0, (size_t)h->w->count * h->width);
 done:
-    (void)ln__linop_exact_here(exact);
     return st;
 }
 
@@ -362,11 +347,6 @@ ln_var *ln_linear_cross_entropy(ln_tape *t, ln_var *x, ln_var *w, ln_var *target
     return ln__run1(t, &ln__op_linear_cross_entropy, 3, in, &a, sizeof a);
 }
 
-static void release_linop(void *op)
-{
-    ln_linop_release(op);
-}
-
 ln_var *ln_linop_cross_entropy(ln_tape *t, ln_var *x, const ln_linop *op, ln_var *targets,
                                const ln_cross_entropy_opts *opts)
 {
@@ -375,12 +355,8 @@ ln_var *ln_linop_cross_entropy(ln_tape *t, ln_var *x, const ln_linop *op, ln_var
     ln_status st = ln__cross_entropy_options(&a.o, opts, "linop_cross_entropy");
     if (st == LN_OK && !op)
         st = ln__fail(LN_ERR_ARG, "linop_cross_entropy: the head is NULL");
-    if (st == LN_OK) {
-        ln_linop *kept = ln_linop_retain(op);
-        st = ln__tape_keep(t, release_linop, kept);
-        if (st != LN_OK)
-            ln_linop_release(kept);
-    }
+    if (st == LN_OK)
+        st = ln__frozen_hold(t, op);
     if (st != LN_OK)
         return ln__tape_fail(t, st);
     for (int i = 0; i < 2; i++)

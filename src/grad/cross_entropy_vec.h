@@ -3,7 +3,7 @@
 #ifndef LINNET_GRAD_CROSS_ENTROPY_VEC_H
 #define LINNET_GRAD_CROSS_ENTROPY_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* Row r of the logits starts at x + r width. The loss of a row is
  *     lse - (1 - smoothing) x[target] - smoothing mean x + z lse^2,  lse = log sum exp x;  0 if the target is ignored.

@@ -16,10 +16,7 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__cross_entropy_##level
-#define TABLE(level) TABLE_(level)
-const ln__cross_entropy_loops TABLE(LEVEL) = {
-    .forward = { ROW(forward, f32), ROW(forward, f64) },
-    .backward = { ROW(backward, f32), ROW(backward, f64) },
+const ln__cross_entropy_loops VEC_TABLE(ln__cross_entropy) = {
+    .forward = { VEC_AS(forward, f32), VEC_AS(forward, f64) },
+    .backward = { VEC_AS(backward, f32), VEC_AS(backward, f64) },
 };

@@ -1,8 +1,9 @@
 /* divergence.c - losses between two softmax distributions, and the contrastive loss made of others.
  *
  *   js_div        mean over rows of (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2, p = softmax a, q = softmax b
- *   distillation  T^2 mean over rows of KL(q || p), p = softmax(student / T), q = softmax(teacher / T) (Hinton et al.
- * 2015) info_nce      cross entropy of q k^T / tau, row i's class is i (van den Oord et al. 2018)
+ *   distillation  T^2 mean over rows of KL(q || p), p = softmax(student / T), q = softmax(teacher / T)
+ *                 (Hinton et al. 2015)
+ *   info_nce      cross entropy of q k^T / tau, row i's class is i (van den Oord et al. 2018)
  *
  * Only the rows' log-sum-exp are saved. Of no rows the loss is 0. */
 #include <string.h>
@@ -28,7 +29,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
     const ln_var *x = n->in[0], *y = n->in[1];
     LN_TRY(ln__want_float(n, 0, -1));
     LN_TRY(ln__want_float(n, 1, -1));
-    if (x->ndim == 0 || x->ndim != y->ndim || memcmp(x->dim, y->dim, (size_t)x->ndim * sizeof *x->dim) != 0)
+    if (x->ndim == 0 || !ln__same_shape(x, y))
         LN_TRY(ln__shape_error(n, "equal shapes of at least one dimension"));
     const int64_t rows = x->count / LN_MAX(x->dim[x->ndim - 1], 1);
     LN_TRY(ln__out(t, n, 0, x->dtype, 0, NULL));

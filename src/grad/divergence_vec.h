@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_DIVERGENCE_VEC_H
 #define LINNET_GRAD_DIVERGENCE_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* p = softmax(x inv), q = softmax(y inv) on rows of n; arrays of the type of the loop but loss. */
 typedef struct ln__divergence_rows {

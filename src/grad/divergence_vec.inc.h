@@ -16,12 +16,9 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__divergence_##level
-#define TABLE(level) TABLE_(level)
-const ln__divergence_loops TABLE(LEVEL) = {
-    .js_forward = { ROW(js_forward, f32), ROW(js_forward, f64) },
-    .js_backward = { ROW(js_backward, f32), ROW(js_backward, f64) },
-    .distil_forward = { ROW(distil_forward, f32), ROW(distil_forward, f64) },
-    .distil_backward = { ROW(distil_backward, f32), ROW(distil_backward, f64) },
+const ln__divergence_loops VEC_TABLE(ln__divergence) = {
+    .js_forward = { VEC_AS(js_forward, f32), VEC_AS(js_forward, f64) },
+    .js_backward = { VEC_AS(js_backward, f32), VEC_AS(js_backward, f64) },
+    .distil_forward = { VEC_AS(distil_forward, f32), VEC_AS(distil_forward, f64) },
+    .distil_backward = { VEC_AS(distil_backward, f32), VEC_AS(distil_backward, f64) },
 };

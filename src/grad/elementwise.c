@@ -174,6 +174,7 @@ PLAIN(sqrt)
 PLAIN(rsqrt)
 PLAIN(signed_root)
 PLAIN(abs)
+PLAIN(sign)
 PLAIN(exp)
 PLAIN(expm1)
 PLAIN(log1p)
@@ -287,11 +288,6 @@ static binary_job binary_of(const ln__node *n, int which)
                          .p = ((const attrs *)n->attrs)->p };
 }
 
-static bool same_shape(const ln_var *a, const ln_var *b)
-{
-    return a->ndim == b->ndim && memcmp(a->dim, b->dim, (size_t)a->ndim * sizeof *a->dim) == 0;
-}
-
 static ln_status binary_infer(ln_tape *t, ln__node *n)
 {
     ln_status st = LN_OK;
@@ -300,13 +296,13 @@ static ln_status binary_infer(ln_tape *t, ln__node *n)
     for (int i = 0; i < 2; i++) {
         if (!n->in[i])
             LN_FAIL(LN_ERR_ARG, "%s: input %d is NULL", n->op->name, i);
-        if (n->in[i]->dtype != LN_F32 && n->in[i]->dtype != LN_F64)
+        if (!ln__is_real(n->in[i]->dtype))
             LN_FAIL(LN_ERR_DTYPE, "%s: input %d must be f32 or f64, found %s", n->op->name, i,
                     ln_dtype_name(n->in[i]->dtype));
     }
     LN_TRY(ln__broadcast(n, dims, &ndim, n->in[0], n->in[1]));
     LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, ndim, dims));
-    if (!same_shape(n->in[0], n->out[0]) || !same_shape(n->in[1], n->out[0]))
+    if (!ln__same_shape(n->in[0], n->out[0]) || !ln__same_shape(n->in[1], n->out[0]))
         n->scratch = ln_dtype_bytes(n->out[0]->dtype, n->out[0]->count);
 done:
     return st;
@@ -326,7 +322,7 @@ static ln_status binary_backward(ln_tape *t, const ln__node *n, const ln__back *
         binary_job j = binary_of(n, which);
         if (!g->in[i])
             continue;
-        const bool direct = same_shape(n->in[i], n->out[0]);
+        const bool direct = ln__same_shape(n->in[i], n->out[0]);
         j.g = g->out[0];
         j.which = i;
         j.d = direct ? g->in[i] : ln__scratch(t);

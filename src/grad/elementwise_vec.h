@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_ELEMENTWISE_VEC_H
 #define LINNET_GRAD_ELEMENTWISE_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* y[i] = f(x[i]; p, q); and dx[i] = or += g[i] f'(x[i]), x or y may be NULL where the .def does not read it. */
 typedef struct ln__unary_loop {

@@ -35,24 +35,23 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__elementwise_##level
-#define TABLE(level) TABLE_(level)
-const ln__elementwise_loops TABLE(LEVEL) = {
+const ln__elementwise_loops VEC_TABLE(ln__elementwise) = {
     .unary = { {
-#define LN_UNARY(name, reads, lo, hi, kinks, y, dy) { ROW(name##_forward, f32), ROW(name##_backward, f32) },
+#define LN_UNARY(name, reads, lo, hi, kinks, y, dy) { VEC_AS(name##_forward, f32), VEC_AS(name##_backward, f32) },
 #include "grad/elementwise.def"
                },
                {
-#define LN_UNARY(name, reads, lo, hi, kinks, y, dy) { ROW(name##_forward, f64), ROW(name##_backward, f64) },
+#define LN_UNARY(name, reads, lo, hi, kinks, y, dy) { VEC_AS(name##_forward, f64), VEC_AS(name##_backward, f64) },
 #include "grad/elementwise.def"
                } },
     .binary = { {
-#define LN_BINARY(name, y, da, db) { ROW(name##_forward, f32), { ROW(name##_back_a, f32), ROW(name##_back_b, f32) } },
+#define LN_BINARY(name, y, da, db)                                                                                     \
+    { VEC_AS(name##_forward, f32), { VEC_AS(name##_back_a, f32), VEC_AS(name##_back_b, f32) } },
 #include "grad/elementwise.def"
                 },
                 {
-#define LN_BINARY(name, y, da, db) { ROW(name##_forward, f64), { ROW(name##_back_a, f64), ROW(name##_back_b, f64) } },
+#define LN_BINARY(name, y, da, db)                                                                                     \
+    { VEC_AS(name##_forward, f64), { VEC_AS(name##_back_a, f64), VEC_AS(name##_back_b, f64) } },
 #include "grad/elementwise.def"
                 } },
 };

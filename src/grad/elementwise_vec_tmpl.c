@@ -58,7 +58,17 @@
         const REAL *g = gp, *a = ap, *b = bp;                                                                          \
         const REAL P = (REAL)p;                                                                                        \
         (void)P;                                                                                                       \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
+        for (int64_t i = 0; sa == 1 && sb == 1 && add && i < n; i++) {                                                 \
+            const REAL A = a[i], B = b[i];                                                                             \
+            (void)A, (void)B;                                                                                          \
+            d[i] += g[i] * (fd);                                                                                       \
+        }                                                                                                              \
+        for (int64_t i = 0; sa == 1 && sb == 1 && !add && i < n; i++) {                                                \
+            const REAL A = a[i], B = b[i];                                                                             \
+            (void)A, (void)B;                                                                                          \
+            d[i] = g[i] * (fd);                                                                                        \
+        }                                                                                                              \
+        for (int64_t i = 0; (sa != 1 || sb != 1) && i < n; i++) {                                                      \
             const REAL A = a[i * sa], B = b[i * sb];                                                                   \
             (void)A, (void)B;                                                                                          \
             const REAL v = g[i] * (fd);                                                                                \

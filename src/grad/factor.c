@@ -3,11 +3,15 @@
  *     A = Q R      M = R dR^T - dQ^T Q;  dA = (dQ + Q copyltu(M)) R^-T  (Walter, Lehmann 2018); copyltu: lower half
  *                  mirrored
  *     A = V L V^T  dA = sym(V (diag dl + F o (V^T dV)) V^T),  F_ij = 1 / (l_j - l_i), F_ii = 0
- *     A = U S V^T  dA = U ((J + J^T) S + S (K + K^T) + diag ds) V^T + (I - U U^T) dU S^-1 V^T + U S^-1 dV^T (I - V
- * V^T), J = F o (U^T dU), K = F o (V^T dV), F_ij = 1 / (s_j^2 - s_i^2)  (Townsend 2016) |A|_* = sum s: dA = g U V^T;
- * |A|_2 = s_1: dA = g u_1 v_1^T Pitfall: equal values make F infinite though their vectors may not matter; a gap is
- * never taken below 1e-9. Signs are fixed so that results do not depend on LAPACK's mood: the diagonal of R, and the
- * entry of the largest magnitude in each column of V (eigenvalues) and U, are positive. */
+ *     A = U S V^T  dA = U ((J + J^T) S + S (K + K^T) + diag ds) V^T + (I - U U^T) dU S^-1 V^T
+ *                       + U S^-1 dV^T (I - V V^T),
+ *                  J = F o (U^T dU), K = F o (V^T dV), F_ij = 1 / (s_j^2 - s_i^2)  (Townsend 2016)
+ *
+ * |A|_* = sum s: dA = g U V^T; |A|_2 = s_1: dA = g u_1 v_1^T.
+ *
+ * Pitfall: equal values make F infinite though their vectors may not matter; a gap is never taken below 1e-9. Signs are
+ * fixed so that results do not depend on LAPACK's mood: the diagonal of R, and the entry of the largest magnitude in
+ * each column of V (eigenvalues) and U, are positive. */
 #include <lapacke.h>
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef LINNET_GRAD_GATES_VEC_H
 #define LINNET_GRAD_GATES_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 typedef struct ln__gates_loops {
     /* a: products with the input (3h), b: with the state; bias_a, bias_b (3h) or NULL; kept (4h): r z n and b's third

@@ -16,12 +16,9 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__gates_##level
-#define TABLE(level) TABLE_(level)
-const ln__gates_loops TABLE(LEVEL) = {
-    .gru = { ROW(gru, f32), ROW(gru, f64) },
-    .gru_back = { ROW(gru_back, f32), ROW(gru_back, f64) },
-    .lstm = { ROW(lstm, f32), ROW(lstm, f64) },
-    .lstm_back = { ROW(lstm_back, f32), ROW(lstm_back, f64) },
+const ln__gates_loops VEC_TABLE(ln__gates) = {
+    .gru = { VEC_AS(gru, f32), VEC_AS(gru, f64) },
+    .gru_back = { VEC_AS(gru_back, f32), VEC_AS(gru_back, f64) },
+    .lstm = { VEC_AS(lstm, f32), VEC_AS(lstm, f64) },
+    .lstm_back = { VEC_AS(lstm_back, f32), VEC_AS(lstm_back, f64) },
 };

@@ -5,9 +5,9 @@
  *                else 20 random directions;
  *   twice        the leaves used by two copies of the expression: gradients add up;
  *   adjoint      (linear operations) <Ax, y> = <x, A^T y> to 1e-12;
- *   types        f32 against f64, forward and backward, 1e-4 relative;
- *   threads      1 and 2 threads give the same bytes;
- *   dry          a dry tape infers the same shapes and predicts at least the memory used. */
+ *   types        f32 against f64, forward and backward, 1e-4 of the largest entry (or of 1e-3, if that is larger);
+ *   threads      1 and 2 threads give the same bytes, values and gradients (contiguous leaves only);
+ *   dry          a dry tape infers the same shapes and predicts at least the memory used (likewise). */
 #ifndef LINNET_GRAD_GRADCHECK_H
 #define LINNET_GRAD_GRADCHECK_H
 

@@ -154,7 +154,7 @@ ln_var *ln_stack(ln_tape *t, ln_var *const *xs, int n, int axis)
             LN_FAIL(LN_ERR_ARG, "stack: input %d is NULL", i);
         if (x->ndim >= LN_MAX_DIMS || axis < -x->ndim - 1 || axis > x->ndim)
             LN_FAIL(LN_ERR_ARG, "stack: axis %d for inputs of %d dimensions", axis, x->ndim);
-        if (x->ndim != xs[0]->ndim || memcmp(x->dim, xs[0]->dim, (size_t)x->ndim * sizeof *x->dim) != 0) {
+        if (!ln__same_shape(x, xs[0])) {
             char a[96], b[96];
             LN_FAIL(LN_ERR_SHAPE, "stack: expected equal shapes, found %s and %s", ln__var_text(a, xs[0]),
                     ln__var_text(b, x));

@@ -34,14 +34,6 @@ static int act_of(const ln__node *n)
     return ((const attrs *)n->attrs)->act;
 }
 
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t rows = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        rows *= x->dim[i];
-    return rows;
-}
-
 static ln_status linear_infer(ln_tape *t, ln__node *n)
 {
     ln_status st = LN_OK;
@@ -119,7 +111,7 @@ static ln_status linear_forward(ln_tape *t, const ln__node *n)
 {
     ln_status st = LN_OK;
     const ln_var *x = n->in[0], *w = n->in[1], *b = n->in[2], *y = n->out[0];
-    const int64_t rows = rows_of(x), in = w->dim[1], out = w->dim[0];
+    const int64_t rows = ln__var_rows(x), in = w->dim[1], out = w->dim[0];
     const bool f64 = y->dtype == LN_F64;
     void *z = n->nsave > 0 ? n->save[0]->data : y->data;
     (void)t;
@@ -142,7 +134,7 @@ static ln_status linear_backward(ln_tape *t, const ln__node *n, const ln__back *
 {
     ln_status st = LN_OK;
     const ln_var *x = n->in[0], *w = n->in[1], *y = n->out[0];
-    const int64_t rows = rows_of(x), in = w->dim[1], out = w->dim[0];
+    const int64_t rows = ln__var_rows(x), in = w->dim[1], out = w->dim[0];
     const bool f64 = y->dtype == LN_F64;
     const void *gz = g->out[0];
     if (act_of(n) != LN_ACT_NONE) {

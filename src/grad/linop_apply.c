@@ -1,29 +1,19 @@
 /* linop_apply.c - y = x W^T through a frozen operator of any kind and storage: dx = g W, and W has no gradient.
  *
- * The operator is held until the tape is reset. Products of few rows with quantised weights would round the
- * activations to 8 bits (linop/linop.h); here they are exact, or the gradient would belong to another function. */
+ * The operator is held until the tape is reset; its products are exact (frozen.h). */
 #include <math.h>
 #include <string.h>
 
+#include "grad/frozen.h"
+
 #include "grad/tape.h"
-#include "linop/linop.h"
 
 typedef struct attrs {
     const ln_linop *op;
+    ln__frozen_watch watch; /* may be NULL */
+    void *ctx;
+    int64_t layer;
 } attrs;
-
-static void release(void *op)
-{
-    ln_linop_release(op);
-}
-
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t rows = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        rows *= x->dim[i];
-    return rows;
-}
 
 static ln_status apply_linop_infer(ln_tape *t, ln__node *n)
 {
@@ -43,12 +33,7 @@ static ln_status apply_linop_infer(ln_tape *t, ln__node *n)
     }
     if (x->dtype == LN_F32 && ln_linop_dtype(a->op) == LN_F64)
         LN_FAIL(LN_ERR_DTYPE, "%s: x is f32, the operator f64", n->op->name);
-    ln_linop *held = ln_linop_retain(a->op);
-    st = ln__tape_keep(t, release, held);
-    if (st != LN_OK) {
-        ln_linop_release(held);
-        goto done;
-    }
+    LN_TRY(ln__frozen_hold(t, a->op));
     memcpy(dims, x->dim, sizeof dims);
     dims[x->ndim - 1] = out;
     LN_TRY(ln__out(t, n, 0, x->dtype, x->ndim, dims));
@@ -61,13 +46,8 @@ static ln_status apply_linop_forward(ln_tape *t, const ln__node *n)
 {
     const attrs *a = n->attrs;
     const ln_var *x = n->in[0], *y = n->out[0];
-    const int64_t rows = rows_of(x), in = ln_linop_cols(a->op), out = ln_linop_rows(a->op);
-    const bool before = ln__linop_exact_here(true);
     (void)t;
-    const ln_status st = x->dtype == LN_F64 ? ln_linop_apply_f64(a->op, y->data, out, x->data, in, rows)
-                                            : ln_linop_apply(a->op, y->data, out, x->data, in, rows);
-    ln__linop_exact_here(before);
-    return st;
+    return ln__frozen_apply(a->op, x->dtype == LN_F64, y->data, x->data, ln__var_rows(x));
 }
 
 static ln_status apply_linop_backward(ln_tape *t, const ln__node *n, const ln__back *g)
@@ -75,15 +55,12 @@ static ln_status apply_linop_backward(ln_tape *t, const ln__node *n, const ln__b
     ln_status st = LN_OK;
     const attrs *a = n->attrs;
     const ln_var *x = n->in[0];
-    const int64_t rows = rows_of(x), in = ln_linop_cols(a->op), out = ln_linop_rows(a->op);
+    if (a->watch)
+        LN_TRY(a->watch(a->ctx, a->layer, x->data, g->out[0], ln__var_rows(x)));
     if (!g->in[0])
         return LN_OK;
     void *const dx = g->add[0] ? ln__scratch(t) : g->in[0];
-    const bool before = ln__linop_exact_here(true);
-    st = x->dtype == LN_F64 ? ln_linop_apply_t_f64(a->op, dx, in, g->out[0], out, rows)
-                            : ln_linop_apply_t(a->op, dx, in, g->out[0], out, rows);
-    ln__linop_exact_here(before);
-    LN_TRY(st);
+    LN_TRY(ln__frozen_apply_t(a->op, x->dtype == LN_F64, dx, g->out[0], ln__var_rows(x)));
     if (g->add[0]) {
         ln_var plain = *x;
         plain.data = dx;
@@ -150,9 +127,26 @@ const ln__op ln__op_apply_linop = { .name = "apply_linop",
                                     .backward = { apply_linop_backward, apply_linop_backward },
                                     .build = apply_linop_build };
 
+/* Reads its input again, and shows f32 only; it is tested where it is used. */
+static const ln__op watched_linop = { .name = "apply_linop",
+                                      .flags = LN__OP_LINEAR,
+                                      .infer = apply_linop_infer,
+                                      .forward = { apply_linop_forward },
+                                      .backward = { apply_linop_backward },
+                                      .reads = 1 };
+
+ln_var *ln__frozen_linear(ln_tape *t, ln_var *x, const ln_linop *op, ln__frozen_watch watch, void *ctx, int64_t layer)
+{
+    const attrs a = { op, watch, ctx, layer };
+    ln_var *c = x ? ln_contiguous(t, x) : NULL;
+    if (c && ln_var_dtype(c) != LN_F32)
+        return ln__tape_fail(t, ln__fail(LN_ERR_DTYPE, "apply_linop: a watched product is f32"));
+    return ln__run1(t, &watched_linop, 1, &c, &a, sizeof a);
+}
+
 ln_var *ln_apply_linop(ln_tape *t, ln_var *x, const ln_linop *op)
 {
-    const attrs a = { op };
+    const attrs a = { .op = op };
     ln_var *c = x ? ln_contiguous(t, x) : NULL;
     return ln__run1(t, &ln__op_apply_linop, 1, &c, &a, sizeof a);
 }

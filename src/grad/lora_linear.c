@@ -3,32 +3,21 @@
  *
  *     dB = g^T h      u = s g B      dA = u^T x      dx = g W + u A
  * Made of separate operations a layer would hold y three times over; here it holds y and h. Products of the operator
- * are exact, as in linop_apply.c. */
+ * are exact (frozen.h). */
 #include "grad/lora_linear.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "grad/frozen.h"
+
+#include "grad/tape.h"
 #include "grad/gemm.h"
-#include "linop/linop.h"
 
 typedef struct attrs {
     const ln_linop *op;
     double scale;
 } attrs;
-
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t n = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        n *= x->dim[i];
-    return n;
-}
-
-static void release(void *op)
-{
-    ln_linop_release(op);
-}
 
 static ln_status infer(ln_tape *t, ln__node *n)
 {
@@ -50,22 +39,17 @@ static ln_status infer(ln_tape *t, ln__node *n)
     }
     if (x->dtype == LN_F32 && ln_linop_dtype(at->op) == LN_F64)
         LN_FAIL(LN_ERR_DTYPE, "%s: x is f32, the operator f64", n->op->name);
-    ln_linop *held = ln_linop_retain(at->op);
-    st = ln__tape_keep(t, release, held);
-    if (st != LN_OK) {
-        ln_linop_release(held);
-        goto done;
-    }
+    LN_TRY(ln__frozen_hold(t, at->op));
     memcpy(dims, x->dim, sizeof dims);
     dims[x->ndim - 1] = out;
     LN_TRY(ln__out(t, n, 0, x->dtype, x->ndim, dims));
-    LN_TRY(ln__save(t, n, x->dtype, rows_of(x) * r));
-    n->scratch = ln__tape_grad_on(t) ? ln_dtype_bytes(x->dtype, rows_of(x) * r + x->count) : 0;
+    LN_TRY(ln__save(t, n, x->dtype, ln__var_rows(x) * r));
+    n->scratch = ln__tape_grad_on(t) ? ln_dtype_bytes(x->dtype, ln__var_rows(x) * r + x->count) : 0;
 done:
     return st;
 }
 
-/* c (m,n) = alpha op(a) op(b) + beta c */
+/* c (m,n) = alpha op(a) op(b) */
 static ln_status gemm(bool f64, bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a,
                       int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc)
 {
@@ -79,13 +63,10 @@ static ln_status forward(ln_tape *t, const ln__node *n)
     const attrs *at = n->attrs;
     const ln_var *x = n->in[0], *a = n->in[1], *b = n->in[2];
     void *y = n->out[0]->data, *h = n->save[0]->data;
-    const int64_t rows = rows_of(x), in = a->dim[1], out = b->dim[0], r = a->dim[0];
-    const bool f64 = x->dtype == LN_F64, before = ln__linop_exact_here(true);
+    const int64_t rows = ln__var_rows(x), in = a->dim[1], out = b->dim[0], r = a->dim[0];
+    const bool f64 = x->dtype == LN_F64;
     (void)t;
-    st =
-        f64 ? ln_linop_apply_f64(at->op, y, out, x->data, in, rows) : ln_linop_apply(at->op, y, out, x->data, in, rows);
-    (void)ln__linop_exact_here(before);
-    LN_TRY(st);
+    LN_TRY(ln__frozen_apply(at->op, f64, y, x->data, rows));
     LN_TRY(gemm(f64, false, true, rows, r, in, at->scale, x->data, in, a->data, in, h, r));
     LN_TRY(ln__gemm_any(f64, false, true, rows, out, r, h, r, b->data, r, true, y, out));
 done:
@@ -98,12 +79,10 @@ static ln_status backward_x(const ln__node *n, const void *g, const void *u, voi
     ln_status st = LN_OK;
     const attrs *at = n->attrs;
     const ln_var *x = n->in[0], *a = n->in[1];
-    const int64_t rows = rows_of(x), in = a->dim[1], out = ln_linop_rows(at->op), r = a->dim[0];
-    const bool f64 = x->dtype == LN_F64, before = ln__linop_exact_here(true);
+    const int64_t rows = ln__var_rows(x), in = a->dim[1], r = a->dim[0];
+    const bool f64 = x->dtype == LN_F64;
     void *to = add ? spare : dx;
-    st = f64 ? ln_linop_apply_t_f64(at->op, to, in, g, out, rows) : ln_linop_apply_t(at->op, to, in, g, out, rows);
-    (void)ln__linop_exact_here(before);
-    LN_TRY(st);
+    LN_TRY(ln__frozen_apply_t(at->op, f64, to, g, rows));
     LN_TRY(ln__gemm_any(f64, false, false, rows, in, r, u, r, a->data, in, true, to, in));
     if (add) {
         ln_var plain = *x;
@@ -119,7 +98,7 @@ static ln_status backward(ln_tape *t, const ln__node *n, const ln__back *g)
     ln_status st = LN_OK;
     const attrs *at = n->attrs;
     const ln_var *x = n->in[0], *a = n->in[1], *b = n->in[2];
-    const int64_t rows = rows_of(x), in = a->dim[1], out = b->dim[0], r = a->dim[0];
+    const int64_t rows = ln__var_rows(x), in = a->dim[1], out = b->dim[0], r = a->dim[0];
     const bool f64 = x->dtype == LN_F64;
     char *u = ln__scratch(t);
     if (g->in[0] || g->in[1])

@@ -52,7 +52,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
     const ln_var *x = n->in[0], *target = n->in[1];
     LN_TRY(ln__want_float(n, 0, -1));
     LN_TRY(ln__want_float(n, 1, -1));
-    if (x->ndim != target->ndim || memcmp(x->dim, target->dim, (size_t)x->ndim * sizeof *x->dim) != 0)
+    if (!ln__same_shape(x, target))
         LN_TRY(ln__shape_error(n, "equal shapes"));
     LN_TRY(ln__out(t, n, 0, x->dtype, 0, NULL));
     n->scratch = (size_t)((x->count + CHUNK - 1) / CHUNK) * sizeof(double);

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_LOSS_VEC_H
 #define LINNET_GRAD_LOSS_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* Sum of f over n pairs; and d[i] = or += s df/dx (0) or s df/dt (1). */
 typedef struct ln__pair_loop {

@@ -17,18 +17,15 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__loss_##level
-#define TABLE(level) TABLE_(level)
-const ln__loss_loops TABLE(LEVEL) = {
+const ln__loss_loops VEC_TABLE(ln__loss) = {
     .pair = { {
 #define LN_PAIR_LOSS(name, divisor, f, dx, dt)                                                                         \
-    { ROW(name##_forward, f32), { ROW(name##_back_x, f32), ROW(name##_back_t, f32) } },
+    { VEC_AS(name##_forward, f32), { VEC_AS(name##_back_x, f32), VEC_AS(name##_back_t, f32) } },
 #include "grad/loss.def"
               },
               {
 #define LN_PAIR_LOSS(name, divisor, f, dx, dt)                                                                         \
-    { ROW(name##_forward, f64), { ROW(name##_back_x, f64), ROW(name##_back_t, f64) } },
+    { VEC_AS(name##_forward, f64), { VEC_AS(name##_back_x, f64), VEC_AS(name##_back_t, f64) } },
 #include "grad/loss.def"
               } },
 };

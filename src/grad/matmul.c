@@ -51,7 +51,7 @@ typedef struct job {
     const char *a, *b;
     char *c;
     ln__batch batch;
-    ln_status status;
+    int failed; /* atomic: a status from inside a parallel region */
 } job;
 
 static ln_status multiply(const job *j, char *c, const char *a, const char *b, bool add)
@@ -76,8 +76,8 @@ static void destinations(void *ctx, int64_t begin, int64_t end)
             const int64_t ar = a + ln__loops_at(&j->batch.lost, r, j->batch.lost.a),
                           br = b + ln__loops_at(&j->batch.lost, r, j->batch.lost.b);
             const ln_status st = multiply(j, c, j->a + ar * width, j->b + br * width, j->add || r > 0);
-            if (st != LN_OK)
-                j->status = st; /* sizes were checked by infer: it does not come to this */
+            if (st != LN_OK) /* sizes were checked by infer: it does not come to this */
+                __atomic_store_n(&j->failed, (int)st, __ATOMIC_RELAXED);
         }
     }
 }
@@ -113,7 +113,7 @@ static ln_status run_job(job *j)
         destinations(j, 0, j->batch.kept);
     else
         ln__parallel_for(j->batch.kept, (int64_t)LN_MAX(CHUNK_WORK / work, 1), destinations, j);
-    return j->status;
+    return j->failed ? ln__fail((ln_status)j->failed, "a matrix product failed") : LN_OK;
 }
 
 /* ---- the operation ---- */
@@ -129,7 +129,7 @@ static ln_status matmul_infer(ln_tape *t, ln__node *n)
         const ln_var *v = n->in[i];
         if (!v)
             LN_FAIL(LN_ERR_ARG, "%s: input %d is NULL", n->op->name, i);
-        if (v->dtype != LN_F32 && v->dtype != LN_F64)
+        if (!ln__is_real(v->dtype))
             LN_FAIL(LN_ERR_DTYPE, "%s: input %d must be f32 or f64, found %s", n->op->name, i, ln_dtype_name(v->dtype));
         if (v->ndim < 2)
             LN_TRY(ln__shape_error(n, "two dimensions or more in each"));

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_NORM_VEC_H
 #define LINNET_GRAD_NORM_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 typedef enum ln__norm_kind { LN__NORM_LAYER, LN__NORM_RMS, LN__NORM_L2, LN__NORM_WEIGHT } ln__norm_kind;
 

@@ -16,10 +16,7 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__norm_##level
-#define TABLE(level) TABLE_(level)
-const ln__norm_loops TABLE(LEVEL) = {
-    .forward = { ROW(forward, f32), ROW(forward, f64) },
-    .backward = { ROW(backward, f32), ROW(backward, f64) },
+const ln__norm_loops VEC_TABLE(ln__norm) = {
+    .forward = { VEC_AS(forward, f32), VEC_AS(forward, f64) },
+    .backward = { VEC_AS(backward, f32), VEC_AS(backward, f64) },
 };

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_OPTIMIZER_VEC_H
 #define LINNET_GRAD_OPTIMIZER_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* One weight's step. Gradients are cut to +-limit, then scaled. */
 typedef struct ln__update {

@@ -24,9 +24,7 @@
     {                                                                                                                  \
         LN__JOIN3(name, f32, LEVEL), LN__JOIN3(name, f64, LEVEL)                                                       \
     }
-#define TABLE_(level) ln__optimizer_##level
-#define TABLE(level) TABLE_(level)
-const ln__optimizer_loops TABLE(LEVEL) = {
+const ln__optimizer_loops VEC_TABLE(ln__optimizer) = {
     .sum_of_squares = BOTH(sum_of_squares),
     .sgd = BOTH(sgd),
     .adam = BOTH(adam),

@@ -138,18 +138,10 @@ typedef struct rows_job {
 #define NAME(f) f##_f64
 #include "grad/orthogonal_tmpl.c"
 
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t rows = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        rows *= x->dim[i];
-    return rows;
-}
-
 static int64_t runs_of(const ln__node *n)
 {
     const attrs *a = n->attrs;
-    return (rows_of(n->in[0]) + a->run - 1) / a->run;
+    return (ln__var_rows(n->in[0]) + a->run - 1) / a->run;
 }
 
 static void forward_rows(void *ctx, int64_t begin, int64_t end)
@@ -188,7 +180,7 @@ static ln_status rows_infer(ln_tape *t, ln__node *n, int64_t size)
     ln_status st = LN_OK;
     attrs *a = n->attrs;
     const ln_var *x = n->in[0];
-    const int64_t rows = rows_of(x);
+    const int64_t rows = ln__var_rows(x);
     a->run = LN_MAX((rows + MAX_RUNS - 1) / MAX_RUNS, LEAST_RUN);
     a->place = ln__place_bytes(ln_dtype_bytes(x->dtype, 2 * x->dim[x->ndim - 1]));
     n->scratch = ln__places_bytes(a->place, runs_of(n)) + ln__place_bytes((size_t)(runs_of(n) * size) * sizeof(double));
@@ -223,7 +215,7 @@ static ln_status rows_backward(rows_job *j, const ln__node *n, const ln__back *g
     j->add = g->add[0];
     if (!g->in[1])
         j->part = NULL;
-    ln__parallel_for(rows_of(n->in[0]), j->run, backward_rows, j);
+    ln__parallel_for(ln__var_rows(n->in[0]), j->run, backward_rows, j);
     if (g->in[1] && j->f64)
         sum_parts_f64(g->in[1], j->part, size, runs_of(n), g->add[1]);
     else if (g->in[1])
@@ -275,7 +267,7 @@ static ln_status householder_forward(ln_tape *t, const ln__node *n)
     }
     j.factor = factor;
     j.v = v->data;
-    ln__parallel_for(rows_of(n->in[0]), j.run, forward_rows, &j);
+    ln__parallel_for(ln__var_rows(n->in[0]), j.run, forward_rows, &j);
     return LN_OK;
 }
 
@@ -341,7 +333,7 @@ static ln_status givens_forward(ln_tape *t, const ln__node *n)
             ((float *)n->save[0]->data)[j.k + i] = sinf(a);
         }
     j.v = n->save[0]->data;
-    ln__parallel_for(rows_of(n->in[0]), j.run, forward_rows, &j);
+    ln__parallel_for(ln__var_rows(n->in[0]), j.run, forward_rows, &j);
     return LN_OK;
 }
 

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_PRODUCT_VEC_H
 #define LINNET_GRAD_PRODUCT_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 typedef struct ln__product_loops { /* by type: f32, f64 */
     /* y += a x */

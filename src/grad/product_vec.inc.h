@@ -18,6 +18,4 @@
     {                                                                                                                  \
         LN__JOIN3(name, f32, LEVEL), LN__JOIN3(name, f64, LEVEL)                                                       \
     }
-#define TABLE_(level) ln__product_##level
-#define TABLE(level) TABLE_(level)
-const ln__product_loops TABLE(LEVEL) = { .axpy = BOTH(axpy), .dot = BOTH(dot), .hadamard = BOTH(hadamard) };
+const ln__product_loops VEC_TABLE(ln__product) = { .axpy = BOTH(axpy), .dot = BOTH(dot), .hadamard = BOTH(hadamard) };

@@ -111,7 +111,7 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* y (m,n) = or += x (m,k) W^T. */
+/* y (m,n) = x (m,k) W^T. */
 static ln_status times_transposed(bool f64, void *y, const void *x, const void *w, int64_t m, int64_t n, int64_t k)
 {
     if (m == 1 && f64)

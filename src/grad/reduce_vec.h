@@ -2,10 +2,16 @@
 #ifndef LINNET_GRAD_REDUCE_VEC_H
 #define LINNET_GRAD_REDUCE_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* What is summed, m being a number of the row or column. */
-enum { LN__FOLD_ONE, LN__FOLD_SQUARE, LN__FOLD_CENTRED, LN__FOLD_EXP, LN__FOLDS }; /* x, x^2, (x - m)^2, e^(x - m) for x <= m */
+enum {
+    LN__FOLD_ONE,
+    LN__FOLD_SQUARE,
+    LN__FOLD_CENTRED,
+    LN__FOLD_EXP,
+    LN__FOLDS
+}; /* x, x^2, (x - m)^2, e^(x - m) for x <= m */
 typedef struct ln__fold_loop {
     double (*row)(const void *x, double m, int64_t n);
     /* sum[c] += over `rows` rows, `step` numbers apart. */

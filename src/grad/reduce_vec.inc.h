@@ -16,10 +16,9 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
 #define FOLD(name, type)                                                                                               \
     {                                                                                                                  \
-        ROW(name##_row, type), ROW(name##_columns, type)                                                               \
+        VEC_AS(name##_row, type), VEC_AS(name##_columns, type)                                                         \
     }
 #define FOLDS(type)                                                                                                    \
     {                                                                                                                  \
@@ -29,9 +28,8 @@
     {                                                                                                                  \
         FOLD(sum_back, type), FOLD(square_back, type), FOLD(centred_back, type), FOLD(exp_back, type)                  \
     }
-#define TABLE_(level) ln__reduce_##level
-#define TABLE(level) TABLE_(level)
-const ln__reduce_loops TABLE(LEVEL) = { .fold = { FOLDS(f32), FOLDS(f64) },
-                                        .spread = { SPREADS(f32), SPREADS(f64) },
-                                        .top = { ROW(top, f32), ROW(top, f64) },
-                                        .top_columns = { ROW(top_columns, f32), ROW(top_columns, f64) } };
+const ln__reduce_loops VEC_TABLE(ln__reduce) = { .fold = { FOLDS(f32), FOLDS(f64) },
+                                                 .spread = { SPREADS(f32), SPREADS(f64) },
+                                                 .top = { VEC_AS(top, f32), VEC_AS(top, f64) },
+                                                 .top_columns = { VEC_AS(top_columns, f32),
+                                                                  VEC_AS(top_columns, f64) } };

@@ -16,9 +16,9 @@ typedef struct remat_attrs {
     uint64_t resume; /* of the random stream, after the second run */
 } remat_attrs;
 
-static ln_var *call(ln_tape *t, const remat_attrs *a, const ln__node *n)
+static ln_var *call(ln_tape *t, const remat_attrs *a, ln_var *const *in, int n)
 {
-    ln_var *y = a->fn(t, a->user, n->in, n->nin);
+    ln_var *y = a->fn(t, a->user, in, n);
     return y ? y : ln__tape_fail(t, ln__fail(LN_ERR_ARG, "remat: the function returned NULL"));
 }
 
@@ -30,7 +30,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
     const ln__mark mark = ln__tape_mark(t);
     int64_t dims[LN_MAX_DIMS];
     ln_no_grad_begin(t);
-    ln_var *y = call(t, a, n);
+    ln_var *y = call(t, a, n->in, n->nin);
     ln_no_grad_end(t);
     LN_TRY(ln_tape_status(t));
     if (!ln__var_contiguous(y))
@@ -57,14 +57,15 @@ ln_status ln__remat_again(ln_tape *t, ln__node *n)
     a->resume = t->random;
     a->mark = ln__tape_mark(t);
     t->random = n->random;
-    ln_var *y = call(t, a, n);
+    ln_var *y = call(t, a, n->in, n->nin);
     t->random = a->resume;
     LN_TRY(ln_tape_status(t));
     if (y->count != n->out[0]->count)
         LN_FAIL(LN_ERR_ARG, "remat: the function's second result differs from its first");
-    if (y->node < a->mark.nodes) { /* an input or a constant came back: nothing inside to pass */
-        LN_FAIL(LN_ERR_ARG, "remat: the function's result does not depend on anything inside it");
-    }
+    if (!ln_var_wants_grad(y)) /* all of it frozen: there is nothing to pass */
+        return LN_OK;
+    if (y->node < a->mark.nodes)
+        LN_FAIL(LN_ERR_ARG, "remat: the function's result is one of its inputs");
     y->grad = n->out[0]->grad;
     n->out[0]->grad = NULL;
 done:
@@ -88,6 +89,6 @@ ln_var *ln_remat(ln_tape *t, ln_remat_fn fn, void *user, ln_var *const *inputs, 
     if (!fn || (n > 0 && !inputs) || n < 0)
         return ln__tape_fail(t, ln__fail(LN_ERR_ARG, "remat: %s is NULL", fn ? "inputs" : "fn"));
     if (!ln__tape_grad_on(t))
-        return fn(t, user, inputs, n);
+        return call(t, &a, inputs, n);
     return ln__run1(t, &ln__op_remat, n, inputs, &a, sizeof a);
 }

@@ -3,17 +3,12 @@
 
 #include "grad/tape_impl.h"
 
-static bool is_float(ln_dtype dt)
-{
-    return dt == LN_F32 || dt == LN_F64;
-}
-
 static ln_status check_inputs(const ln__node *n)
 {
     const ln_var *first = NULL;
     for (int i = 0; i < n->nin; i++) {
         const ln_var *v = n->in[i];
-        if (!v || !is_float(v->dtype) || n->op->flags & LN__OP_MIXED)
+        if (!v || !ln__is_real(v->dtype) || n->op->flags & LN__OP_MIXED)
             continue;
         if (!first)
             first = v;
@@ -30,7 +25,8 @@ static ln_status new_node(ln__node *n, ln_tape *t, const ln__op *op, int nin, ln
     ln_status st = LN_OK;
     char *p = NULL;
     const size_t pointers = (size_t)nin + (size_t)nout + 4;
-    LN_TRY(ln__tape_alloc((void **)&p, t, pointers * sizeof(ln_var *) + (size_t)nin * sizeof(uint32_t) + size + 16, 1));
+    LN_TRY(ln__tape_alloc((void **)&p, t,
+                          pointers * sizeof(ln_var *) + (size_t)(nin + nout) * sizeof(uint32_t) + size + 16, 1));
     *n = (ln__node){ .op = op, .nin = nin, .nout = nout, .in = (ln_var **)(void *)p };
     n->out = n->in + nin;
     n->save = n->out + nout;
@@ -58,7 +54,9 @@ static ln_status note(ln_tape *t, ln__node *n)
     for (int i = 0; i < n->nin; i++)
         n->version[i] = n->in[i] ? *n->in[i]->version : 0;
     for (int i = 0; i < n->nout; i++)
-        if (is_float(n->out[i]->dtype)) {
+        n->version[n->nin + i] = *n->out[i]->version;
+    for (int i = 0; i < n->nout; i++)
+        if (ln__is_real(n->out[i]->dtype)) {
             n->out[i]->flags |= LN__VAR_WANTS_GRAD;
             n->out[i]->node = (int32_t)t->nodes;
         }
@@ -67,9 +65,9 @@ done:
     return st;
 }
 
-static int type_index(const ln__node *n)
+int ln__node_type(const ln__node *n)
 {
-    const ln_dtype dt = n->nout > 0 && is_float(n->out[0]->dtype) ? n->out[0]->dtype : n->in[0]->dtype;
+    const ln_dtype dt = ln__is_real(n->out[0]->dtype) || n->nin == 0 ? n->out[0]->dtype : n->in[0]->dtype;
     return dt == LN_F64;
 }
 
@@ -85,9 +83,10 @@ static ln_status run(ln_tape *t, ln__node *n)
     n->random = t->random;
     t->random += n->draws;
     if (!t->o.dry && n->op->forward[0])
-        LN_TRY(n->op->forward[type_index(n)](t, n));
+        LN_TRY(n->op->forward[ln__node_type(n)](t, n));
     for (int i = 0; i < n->nout && t->o.check && !t->o.dry; i++)
-        LN_TRY(ln__check_numbers(n->out[i]->data, n->out[i]->dtype, n->out[i]->count, "the result", n));
+        if (!(n->out[i]->flags & LN__VAR_VIEW)) /* a view's numbers were looked at when they were made */
+            LN_TRY(ln__check_numbers(n->out[i]->data, n->out[i]->dtype, n->out[i]->count, "the result", n));
     if (wanted && ln__tape_grad_on(t) && !(n->op->flags & LN__OP_CONSTANT)) {
         if (!n->op->backward[0] && n->op != &ln__op_remat)
             LN_FAIL(LN_ERR_UNSUPPORTED, "has no gradient");
@@ -183,7 +182,7 @@ ln_status ln__want_float(const ln__node *n, int i, int ndim)
     char expected[64];
     if (!v)
         return ln__fail(LN_ERR_ARG, "%s: input %d is NULL", n->op->name, i);
-    if (!is_float(v->dtype))
+    if (!ln__is_real(v->dtype))
         return ln__fail(LN_ERR_DTYPE, "%s: input %d must be f32 or f64, found %s", n->op->name, i,
                         ln_dtype_name(v->dtype));
     if (ndim >= 0 && v->ndim != ndim) {

@@ -2,9 +2,10 @@
  *
  *   cosine   c = a.b / (max(|a|, eps) max(|b|, eps)),  da = g (b / (|a| |b|) - c a / |a|^2), the second part only where
  *            |a| > eps
- *   max_sim  s[n,m] = sum_t max_s q[n,t].doc[m,s] over unmasked s; all masked: 0. The winner of each (t,m) is kept,
- * ties to the first; dq[n,t] = sum_m g[n,m] doc[m,win], and the documents' likewise, each document by one thread.
- *            Khattab, Zaharia 2020 (ColBERT). Scores of a tile of queries and documents at a time by one product. */
+ *   max_sim  s[n,m] = sum_t max_s q[n,t].doc[m,s] over unmasked s; all masked: 0 (Khattab, Zaharia 2020, ColBERT)
+ *
+ * The winner of each (t,m) is kept, ties to the first; dq[n,t] = sum_m g[n,m] doc[m,win], and the documents' likewise,
+ * each document by one thread. Scores of a tile of queries and documents at a time by one product. */
 #include <math.h>
 #include <string.h>
 

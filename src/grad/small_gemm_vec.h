@@ -3,7 +3,7 @@
 #ifndef LINNET_GRAD_SMALL_GEMM_VEC_H
 #define LINNET_GRAD_SMALL_GEMM_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 enum { LN__SMALL = 32 };
 

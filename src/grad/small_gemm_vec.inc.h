@@ -28,6 +28,5 @@
 #undef REAL
 #undef TYPE
 
-#define TABLE_(level) ln__small_gemm_##level
-#define TABLE(level) TABLE_(level)
-const ln__small_gemm_loops TABLE(LEVEL) = { { LN__JOIN3(small_gemm, f32, LEVEL), LN__JOIN3(small_gemm, f64, LEVEL) } };
+const ln__small_gemm_loops VEC_TABLE(ln__small_gemm) = { { LN__JOIN3(small_gemm, f32, LEVEL),
+                                                           LN__JOIN3(small_gemm, f64, LEVEL) } };

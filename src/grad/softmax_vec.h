@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_SOFTMAX_VEC_H
 #define LINNET_GRAD_SOFTMAX_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 /* Contiguous rows of n numbers; d = or += . */
 typedef struct ln__softmax_loop {

@@ -17,12 +17,9 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
 #define LOOPS(type)                                                                                                    \
     {                                                                                                                  \
-        ROW(softmax, type), ROW(softmax_back, type), ROW(log_softmax, type), ROW(log_softmax_back, type),              \
-            ROW(masked, type)                                                                                          \
+        VEC_AS(softmax, type), VEC_AS(softmax_back, type), VEC_AS(log_softmax, type), VEC_AS(log_softmax_back, type),  \
+            VEC_AS(masked, type)                                                                                       \
     }
-#define TABLE_(level) ln__softmax_##level
-#define TABLE(level) TABLE_(level)
-const ln__softmax_loops TABLE(LEVEL) = { { LOOPS(f32), LOOPS(f64) } };
+const ln__softmax_loops VEC_TABLE(ln__softmax) = { { LOOPS(f32), LOOPS(f64) } };

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_STRAIGHT_VEC_H
 #define LINNET_GRAD_STRAIGHT_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 enum { LN__WORDS_STEP = 16 }; /* blocks made side by side: room for words is rounded up to this many blocks */
 

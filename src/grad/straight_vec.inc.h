@@ -56,21 +56,18 @@ static void WORDS(uint32_t *out, uint64_t seed, uint64_t stream, uint64_t first,
 #undef TYPE
 #undef RINT
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__straight_##level
-#define TABLE(level) TABLE_(level)
-const ln__straight_loops TABLE(LEVEL) = {
+const ln__straight_loops VEC_TABLE(ln__straight) = {
     .words = WORDS,
-    .dropout = { ROW(dropout, f32), ROW(dropout, f64) },
-    .round = { ROW(round, f32), ROW(round, f64) },
-    .sign = { ROW(sign, f32), ROW(sign, f64) },
-    .sign_back = { ROW(sign_back, f32), ROW(sign_back, f64) },
-    .bernoulli = { ROW(bernoulli, f32), ROW(bernoulli, f64) },
-    .gumbel = { ROW(gumbel, f32), ROW(gumbel, f64) },
-    .softmax = { ROW(softmax, f32), ROW(softmax, f64) },
-    .softmax_back = { ROW(softmax_back, f32), ROW(softmax_back, f64) },
-    .hard_concrete = { ROW(hard_concrete, f32), ROW(hard_concrete, f64) },
-    .hard_concrete_back = { ROW(hard_concrete_back, f32), ROW(hard_concrete_back, f64) },
-    .quantize = { ROW(quantize, f32), ROW(quantize, f64) },
-    .quantize_back = { ROW(quantize_back, f32), ROW(quantize_back, f64) },
+    .dropout = { VEC_AS(dropout, f32), VEC_AS(dropout, f64) },
+    .round = { VEC_AS(round, f32), VEC_AS(round, f64) },
+    .sign = { VEC_AS(sign, f32), VEC_AS(sign, f64) },
+    .sign_back = { VEC_AS(sign_back, f32), VEC_AS(sign_back, f64) },
+    .bernoulli = { VEC_AS(bernoulli, f32), VEC_AS(bernoulli, f64) },
+    .gumbel = { VEC_AS(gumbel, f32), VEC_AS(gumbel, f64) },
+    .softmax = { VEC_AS(softmax, f32), VEC_AS(softmax, f64) },
+    .softmax_back = { VEC_AS(softmax_back, f32), VEC_AS(softmax_back, f64) },
+    .hard_concrete = { VEC_AS(hard_concrete, f32), VEC_AS(hard_concrete, f64) },
+    .hard_concrete_back = { VEC_AS(hard_concrete_back, f32), VEC_AS(hard_concrete_back, f64) },
+    .quantize = { VEC_AS(quantize, f32), VEC_AS(quantize, f64) },
+    .quantize_back = { VEC_AS(quantize_back, f32), VEC_AS(quantize_back, f64) },
 };

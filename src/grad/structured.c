@@ -14,14 +14,6 @@
 
 enum { CHUNK = 1 << 14, SHARE_INSIDE = 1 << 23 };
 
-static int64_t rows_of(const ln_var *x)
-{
-    int64_t rows = 1;
-    for (int i = 0; i < x->ndim - 1; i++)
-        rows *= x->dim[i];
-    return rows;
-}
-
 static int64_t last(const ln_var *x)
 {
     return x->dim[x->ndim - 1];
@@ -35,7 +27,7 @@ typedef struct blocks_job {
     int64_t rows, k, p, q;
     const char *x, *b; /* what is multiplied: x or g; blocks, or x again */
     char *y;
-    ln_status status;
+    int failed; /* atomic: a status from inside a parallel region */
 } blocks_job;
 
 static void blocks(void *ctx, int64_t begin, int64_t end)
@@ -53,8 +45,8 @@ static void blocks(void *ctx, int64_t begin, int64_t end)
         else
             st = ln__gemm_any(j->f64, true, false, p, q, j->rows, j->x + i * p * w, kp, j->b + i * q * w, kq, j->add,
                               j->y + i * p * q * w, q);
-        if (st != LN_OK)
-            j->status = st; /* sizes were checked by infer: it does not come to this */
+        if (st != LN_OK) /* sizes were checked by infer: it does not come to this */
+            __atomic_store_n(&j->failed, (int)st, __ATOMIC_RELAXED);
     }
 }
 
@@ -65,7 +57,7 @@ static ln_status run_blocks(blocks_job *j)
         blocks(j, 0, j->k);
     else
         ln__parallel_for(j->k, (int64_t)LN_MAX(CHUNK / LN_MAX(work, 1), 1), blocks, j);
-    return j->status;
+    return j->failed ? ln__fail((ln_status)j->failed, "a matrix product failed") : LN_OK;
 }
 
 static ln_status block_diagonal_infer(ln_tape *t, ln__node *n)
@@ -77,7 +69,7 @@ static ln_status block_diagonal_infer(ln_tape *t, ln__node *n)
     const ln_var *x = n->in[0], *b = n->in[1];
     if (x->ndim < 1 || last(x) != b->dim[0] * b->dim[2])
         LN_TRY(ln__shape_error(n, "x (...,k q) and blocks (k,p,q)"));
-    if (rows_of(x) > INT32_MAX || LN_MAX(last(x), b->dim[0] * b->dim[1]) > INT32_MAX)
+    if (ln__var_rows(x) > INT32_MAX || LN_MAX(last(x), b->dim[0] * b->dim[1]) > INT32_MAX)
         LN_TRY(ln__shape_error(n, "dimensions that BLAS can count"));
     memcpy(dims, x->dim, sizeof dims);
     dims[x->ndim - 1] = b->dim[0] * b->dim[1];
@@ -90,7 +82,7 @@ static blocks_job blocks_of(const ln__node *n)
 {
     const ln_var *b = n->in[1];
     return (blocks_job){
-        .f64 = b->dtype == LN_F64, .rows = rows_of(n->in[0]), .k = b->dim[0], .p = b->dim[1], .q = b->dim[2]
+        .f64 = b->dtype == LN_F64, .rows = ln__var_rows(n->in[0]), .k = b->dim[0], .p = b->dim[1], .q = b->dim[2]
     };
 }
 
@@ -252,7 +244,7 @@ static ln_status hadamard_infer(ln_tape *t, ln__node *n)
         LN_TRY(ln__shape_error(n, "(...,n) with n a power of two"));
     LN_TRY(ln__out(t, n, 0, x->dtype, x->ndim, x->dim));
     a->place = ln__place_bytes(ln_dtype_bytes(x->dtype, last(x)));
-    n->scratch = ln__places_bytes(a->place, rows_of(x));
+    n->scratch = ln__places_bytes(a->place, ln__var_rows(x));
 done:
     return st;
 }
@@ -271,7 +263,7 @@ static void run_hadamard(ln_tape *t, const ln__node *n, const void *x, void *y, 
                        .scratch = ln__scratch(t),
                        .place = a->place };
     ln__places_init(&j.places, n, a->place);
-    ln__parallel_for(rows_of(n->in[0]), LN_MAX(CHUNK / length, 1), hadamard_rows, &j);
+    ln__parallel_for(ln__var_rows(n->in[0]), LN_MAX(CHUNK / length, 1), hadamard_rows, &j);
 }
 
 static ln_status hadamard_forward(ln_tape *t, const ln__node *n)

@@ -1,14 +1,20 @@
 /* tape.h - the inside of a tape: variables, nodes, the interface of an operation, and what its author calls.
  *
  * An operation is one `const ln__op ln__op_NAME` in the file of its family, one line LN_OP(NAME) in the family's .def,
- * and one public function that packs its attributes and calls ln__run. It consists of
- *   infer     checks inputs, makes outputs (ln__out, ln__out_view), what backward will want besides inputs and outputs
- *             (ln__save), and states the scratch both directions need (n->scratch). No numbers are looked at: a dry
- * tape stops here. forward   numbers, [0] f32 and [1] f64; allocates nothing. backward  from the outputs' gradients to
- * the inputs': `set` or `add` as ln__back says; allocates nothing. build     random valid calls for the generated
- * gradient check (gradcheck.h; tests/test_gradients.c runs it over every operation). An operation with a float input
- * has all four, or says LN__OP_CONSTANT. ln__ops_check refuses others, and ln__run refuses to note a node it could not
- * differentiate. */
+ * and one public function that packs its attributes and calls ln__run. It consists of:
+ *
+ * infer: checks inputs, makes outputs (ln__out, ln__out_view) and what backward will want besides inputs and outputs
+ * (ln__save), and states the scratch both directions need (n->scratch). No numbers are looked at: a dry tape stops
+ * here.
+ *
+ * forward: numbers, [0] f32 and [1] f64; allocates nothing.
+ *
+ * backward: from the outputs' gradients to the inputs', set or added as ln__back says; allocates nothing.
+ *
+ * build: random valid calls for the generated checks (gradcheck.h; tests/test_gradients.c runs them all).
+ *
+ * An operation with a float input has all four, or says LN__OP_CONSTANT. ln__ops_check refuses others, and ln__run
+ * refuses to note a node that it could not differentiate. */
 #ifndef LINNET_GRAD_TAPE_H
 #define LINNET_GRAD_TAPE_H
 
@@ -45,7 +51,7 @@ struct ln_var {
 struct ln__node {
     const ln__op *op;
     ln_var **in, **out, **save; /* arrays of the tape; an optional input that was left out is NULL */
-    uint32_t *version;          /* of inputs, when they were read */
+    uint32_t *version;          /* of inputs, then of outputs, when the node was made */
     int32_t nin, nout, nsave;
     size_t scratch;  /* bytes, the most that forward or backward use at once */
     void *attrs;     /* the operation's own struct, copied to the tape      */
@@ -138,6 +144,26 @@ ln_status ln__want_index(const ln__node *n, int i); /* i32, contiguous */
 /* Shape of a and b broadcast, or LN_ERR_SHAPE. */
 ln_status ln__broadcast(const ln__node *n, int64_t *dims, int *ndim, const ln_var *a, const ln_var *b);
 bool ln__var_contiguous(const ln_var *v);
+/* Rows of a (…, n) variable: the product of all dimensions but the last. */
+static inline int64_t ln__var_rows(const ln_var *v)
+{
+    int64_t rows = 1;
+    for (int i = 0; i < v->ndim - 1; i++)
+        rows *= v->dim[i];
+    return rows;
+}
+static inline bool ln__same_shape(const ln_var *a, const ln_var *b)
+{
+    bool same = a->ndim == b->ndim;
+    for (int i = 0; same && i < a->ndim; i++)
+        same = a->dim[i] == b->dim[i];
+    return same;
+}
+/* Is it one of the two types that carry gradients? */
+static inline bool ln__is_real(ln_dtype dt)
+{
+    return dt == LN_F32 || dt == LN_F64;
+}
 /* axis in [-ndim, ndim) -> [0, ndim), else LN_ERR_ARG. */
 ln_status ln__axis(const ln__node *n, int *axis, int ndim);
 /* "[64,3,8]" */

@@ -44,6 +44,8 @@ ln_status ln__tape_scratch(ln_tape *t, size_t bytes);
 void ln__tape_note_peak(ln_tape *t);
 ln_status ln__pool_take(void **out, ln_tape *t, size_t bytes);
 void ln__pool_give(ln_tape *t, void *data, size_t bytes);
+/* 0: f32, 1: f64 (which of op->forward and op->backward). */
+int ln__node_type(const ln__node *n);
 /* A new variable's record; everything but data is set. */
 ln_status ln__var_new(ln_var **out, ln_tape *t, ln_dtype dt, int ndim, const int64_t *dims);
 /* LN_ERR_NUMERIC naming `what` and the first bad element. */

@@ -2,7 +2,7 @@
 #ifndef LINNET_GRAD_TAPS_VEC_H
 #define LINNET_GRAD_TAPS_VEC_H
 
-#include "grad/level.h"
+#include "core/level.h"
 
 typedef struct ln__taps_loops {
     /* y[i] = (add: y[i] + else) bias[i] + sum over four taps w[q][i] x[q][i]; bias may be NULL */

@@ -14,10 +14,7 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
-#define TABLE_(level) ln__taps_##level
-#define TABLE(level) TABLE_(level)
-const ln__taps_loops TABLE(LEVEL) = {
-    .apply = { ROW(apply, f32), ROW(apply, f64) },
-    .outer = { ROW(outer, f32), ROW(outer, f64) },
+const ln__taps_loops VEC_TABLE(ln__taps) = {
+    .apply = { VEC_AS(apply, f32), VEC_AS(apply, f64) },
+    .outer = { VEC_AS(outer, f32), VEC_AS(outer, f64) },
 };

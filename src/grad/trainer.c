@@ -24,8 +24,8 @@ typedef struct run {
     char *last, *best_path; /* newest checkpoint; best.safetensors */
     void *best;             /* weights of the best evaluation, without a directory */
     ln__train_log log;
-    double started, event_at, loss;
-    int64_t event_samples; /* since the last event */
+    double started, event_at, loss, lr; /* lr: of the last step */
+    int64_t event_samples;              /* since the last event */
     int64_t first;
 } run;
 
@@ -120,7 +120,8 @@ static ln_status one_step(run *r)
             st = explain(r, st, random, from, to, part);
         LN_TRY(st);
     }
-    st = ln_optimizer_step(r->opt, ln_schedule_lr(&r->schedule, r->s.step));
+    r->lr = ln_schedule_lr(&r->schedule, r->s.step);
+    st = ln_optimizer_step(r->opt, r->lr);
     if (st != LN_OK)
         st = ln__fail(st, "step %lld: %s; %s%s", (long long)r->s.step + 1, ln_last_error(),
                       r->last ? "the last good checkpoint is " : "no checkpoint was written yet",
@@ -202,7 +203,7 @@ static ln_status tell(run *r, double metric)
         .epoch = (double)r->s.step / (double)r->per_epoch,
         .loss = r->loss,
         .smooth = r->s.smooth,
-        .lr = ln_schedule_lr(&r->schedule, LN_MAX(r->s.step - 1, 0)),
+        .lr = r->lr,
         .norm = ln_optimizer_norm(r->opt),
         .metric = metric,
         .seconds = now - r->started,
@@ -370,7 +371,7 @@ ln_status ln_train(const ln_training *what, const ln_optimizer_opts *optimizer, 
         .skipped = ln_optimizer_skipped(r.opt),
         .seconds = ln__now() - r.started,
     };
-    if (said.end == LN_TRAIN_DONE || said.end == LN_TRAIN_EARLY)
+    if (said.end != LN_TRAIN_CANCELLED) /* the checkpoint has the last ones */
         LN_TRY(put_best_back(&r));
     if (report) {
         said.struct_size = report->struct_size;

@@ -215,8 +215,7 @@ ln_status ln__check_numbers(const void *data, ln_dtype dt, int64_t count, const 
         if (!isfinite(x)) {
             char shape[96];
             return ln__fail(LN_ERR_NUMERIC, "%s: %s is %s at element %lld, from input %s%s%s", n->op->name, what,
-                            isnan(x) ? "NaN" : "infinite", (long long)i,
-                            ln__var_text(shape, n->nin ? n->in[0] : NULL),
+                            isnan(x) ? "NaN" : "infinite", (long long)i, ln__var_text(shape, n->nin ? n->in[0] : NULL),
                             n->nin && n->in[0] && n->in[0]->name ? " " : "",
                             n->nin && n->in[0] && n->in[0]->name ? n->in[0]->name : "");
         }

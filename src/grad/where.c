@@ -151,7 +151,7 @@ static ln_status where_backward(ln_tape *t, const ln__node *n, const ln__back *g
         const ln_var *x = n->in[i];
         if (!g->in[i])
             continue;
-        const bool direct = x->ndim == y->ndim && memcmp(x->dim, y->dim, (size_t)y->ndim * sizeof *y->dim) == 0;
+        const bool direct = ln__same_shape(x, y);
         j.which = i;
         j.g = g->out[0];
         j.y = direct ? g->in[i] : ln__scratch(t);

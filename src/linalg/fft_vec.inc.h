@@ -13,19 +13,16 @@
 #undef REAL
 #undef TYPE
 
-#define ROW(name, type) LN__JOIN3(name, type, LEVEL)
 #define BOTH(name)                                                                                                     \
     {                                                                                                                  \
-        ROW(name, f32), ROW(name, f64)                                                                                 \
+        VEC_AS(name, f32), VEC_AS(name, f64)                                                                           \
     }
 #define PASSES(type)                                                                                                   \
     {                                                                                                                  \
-        NULL, NULL, ROW(pass2, type), ROW(pass3, type), ROW(pass4, type), ROW(pass5, type)                             \
+        NULL, NULL, VEC_AS(pass2, type), VEC_AS(pass3, type), VEC_AS(pass4, type), VEC_AS(pass5, type)                 \
     }
-#define TABLE_(level) ln__fft_##level
-#define TABLE(level) TABLE_(level)
-const ln__fft_passes TABLE(LEVEL) = { .pass = { PASSES(f32), PASSES(f64) },
-                                      .split = BOTH(split),
-                                      .join = BOTH(join),
-                                      .unravel = BOTH(unravel),
-                                      .ravel = BOTH(ravel) };
+const ln__fft_passes VEC_TABLE(ln__fft) = { .pass = { PASSES(f32), PASSES(f64) },
+                                            .split = BOTH(split),
+                                            .join = BOTH(join),
+                                            .unravel = BOTH(unravel),
+                                            .ravel = BOTH(ravel) };

@@ -2,28 +2,33 @@
  *
  * Full training holds every weight in f32 (or f64 for checks) under its Hugging Face name. Otherwise weights stay
  * frozen in their storage type, and what is trained is added (LoRA pairs) or replaces its frozen counterpart (the
- * dictionary and non-zeros of factored layers, the pattern of the non-zeros fixed). */
+ * dictionary and non-zeros of factored layers, the pattern of the non-zeros fixed). Or nothing is trained, and the
+ * backward pass shows every linear layer's input and output gradient to a watcher. */
 #ifndef LINNET_MODEL_TAPE_H
 #define LINNET_MODEL_TAPE_H
 
 #include <linnet/ops.h>
 
+#include "grad/frozen.h"
 #include "model/model.h"
 
 typedef enum ln__tape_what {
     LN__TAPE_FULL = 0,
-    LN__TAPE_LORA = 1,   /* W + (alpha / rank) B A (Hu et al. 2022); A, B named as by peft           */
-    LN__TAPE_FACTORS = 2 /* factored layers: PREFIX.D and .Cval of a dict, .lr1 and .lr2 of low rank */
+    LN__TAPE_LORA = 1,    /* W + (alpha / rank) B A (Hu et al. 2022); A, B named as by peft           */
+    LN__TAPE_FACTORS = 2, /* factored layers: PREFIX.D and .Cval of a dict, .lr1 and .lr2 of low rank */
+    LN__TAPE_WATCHED = 3  /* nothing; the embedded tokens are leaves, so that gradients reach all layers */
 } ln__tape_what;
 
 typedef struct ln__tape_opts {
     ln__tape_what what;
-    ln_dtype dt;         /* F32; F64 with LN__TAPE_FULL only                                          */
-    bool remat;          /* keep only each block's input, run it again in the backward pass           */
-    uint64_t seed;       /* of fresh weights                                                          */
-    double std;          /* of fresh weights: N(0, std^2)                                             */
-    int64_t rank;        /* LoRA                                                                      */
-    double alpha;        /* LoRA                                                                      */
+    ln_dtype dt;            /* F32; F64 with LN__TAPE_FULL only                                          */
+    bool remat;             /* keep only each block's input, run it again in the backward pass           */
+    uint64_t seed;          /* of fresh weights                                                          */
+    double std;             /* of fresh weights: N(0, std^2)                                             */
+    int64_t rank;           /* LoRA                                                                      */
+    double alpha;           /* LoRA                                                                      */
+    ln__frozen_watch watch; /* WATCHED: its `layer` counts as ln_model_linear_name                  */
+    void *watch_ctx;
     const char *targets; /* LoRA: patterns of module paths or last parts of them, by commas; NULL: all linear layers */
 } ln__tape_opts;
 #define LN__TAPE_OPTS_INIT                                                                                             \
@@ -42,6 +47,7 @@ typedef struct ln__tape_linear {
     double scale;
     ln_var *d, *values; /* dict: D (k,I), non-zeros */
     const ln_tensor *mask;
+    int64_t index; /* in ln_model_linear_name; of frozen layers */
 } ln__tape_linear;
 
 typedef struct ln__tape_norm {
@@ -114,10 +120,10 @@ ln_status ln__tape_model_apply(const ln__tape_model *m, ln_model *to);
 
 /* ---- shared by the families ---- */
 
-ln_var *ln__tape_linear_of(ln_tape *t, const ln__tape_linear *l, ln_var *x);
+ln_var *ln__tape_linear_of(const ln__tape_block *b, ln_tape *t, int slot, ln_var *x);
 ln_var *ln__tape_gain(ln_tape *t, ln_var *trained, const float *frozen, int64_t width); /* NULL when there is neither */
-/* Rows of a frozen table: (dims of ids, H). */
-ln_var *ln__tape_frozen_rows(ln_tape *t, const ln_tensor *table, ln_var *ids, const char *what);
+/* Rows of a frozen table: (dims of ids, H); a constant, or a leaf. */
+ln_var *ln__tape_frozen_rows(ln_tape *t, const ln_tensor *table, ln_var *ids, bool leaf, const char *what);
 /* Is every id within [0, below)? Else the tape fails, naming `what`. */
 bool ln__tape_ids_ok(ln_tape *t, const ln_var *ids, int64_t below, const char *what);
 

@@ -51,11 +51,10 @@ static ln_var *attend(const ln__tape_block *b, ln_tape *t, ln_var *x, const layo
     for (int64_t s = 0; s < p->n_seq; s++)
         even = even && p->offsets[s + 1] - p->offsets[s] == L;
     for (int i = 0; i < 3; i++)
-        qkv[i] = ln_reshape(t, ln__tape_linear_of(t, &b->lin[LN_LIN_Q + i], x), 4,
+        qkv[i] = ln_reshape(t, ln__tape_linear_of(b, t, LN_LIN_Q + i, x), 4,
                             (const int64_t[]){ even ? p->n_seq : 1, even ? L : n, c->heads, c->head_dim });
     ln_var *y = even ? ln_attention(t, qkv[0], qkv[1], qkv[2], &o) : attend_some(t, qkv, p, 0, p->n_seq, &o);
-    return ln__tape_linear_of(t, &b->lin[LN_LIN_O],
-                              ln_reshape(t, y, 2, (const int64_t[]){ n, c->heads * c->head_dim }));
+    return ln__tape_linear_of(b, t, LN_LIN_O, ln_reshape(t, y, 2, (const int64_t[]){ n, c->heads * c->head_dim }));
 }
 
 typedef struct passing {
@@ -70,8 +69,8 @@ static ln_var *block(ln_tape *t, void *user, ln_var *const *in, int n)
     const double eps = b->m->c.norm_eps;
     (void)n;
     ln_var *x = layer_norm(t, &b->norm[0], ln_add(t, in[0], attend(b, t, in[0], &a->p)), eps);
-    ln_var *mid = ln_gelu(t, ln__tape_linear_of(t, &b->lin[LN_LIN_UP], x));
-    return layer_norm(t, &b->norm[1], ln_add(t, x, ln__tape_linear_of(t, &b->lin[LN_LIN_DOWN], mid)), eps);
+    ln_var *mid = ln_gelu(t, ln__tape_linear_of(b, t, LN_LIN_UP, x));
+    return layer_norm(t, &b->norm[1], ln_add(t, x, ln__tape_linear_of(b, t, LN_LIN_DOWN, mid)), eps);
 }
 
 static ln_status check(const ln__tape_model *m, const ln_var *ids, const ln_var *types, const int64_t *offsets,
@@ -106,9 +105,9 @@ static ln_var *places(ln_tape *t, const layout *p, bool position)
     return ln_wrap(t, LN_I32, 1, &n, NULL, at);
 }
 
-static ln_var *rows(ln_tape *t, ln_var *trained, const ln_tensor *frozen, ln_var *ids, const char *what)
+static ln_var *rows(ln_tape *t, ln_var *trained, const ln_tensor *frozen, ln_var *ids, bool leaf, const char *what)
 {
-    return trained ? ln_embedding(t, trained, ids) : ln__tape_frozen_rows(t, frozen, ids, what);
+    return trained ? ln_embedding(t, trained, ids) : ln__tape_frozen_rows(t, frozen, ids, leaf, what);
 }
 
 static ln_var *embed(ln__tape_model *m, ln_tape *t, ln_var *ids, ln_var *types, const layout *p)
@@ -117,9 +116,9 @@ static ln_var *embed(ln__tape_model *m, ln_tape *t, ln_var *ids, ln_var *types, 
     const int64_t n = ln_var_count(ids);
     if (!types)
         types = ln_input(t, LN_I32, 1, &n, NULL);
-    ln_var *x = rows(t, m->embed, s ? s->embed : NULL, ids, "token");
-    x = ln_add(t, x, rows(t, m->position, s ? s->position_embed : NULL, places(t, p, true), "position"));
-    x = ln_add(t, x, rows(t, m->type, s ? s->type_embed : NULL, types, "token type"));
+    ln_var *x = rows(t, m->embed, s ? s->embed : NULL, ids, m->o.what == LN__TAPE_WATCHED, "token");
+    x = ln_add(t, x, rows(t, m->position, s ? s->position_embed : NULL, places(t, p, true), false, "position"));
+    x = ln_add(t, x, rows(t, m->type, s ? s->type_embed : NULL, types, false, "token type"));
     return layer_norm(t, &m->first, x, m->c.norm_eps);
 }
 

@@ -66,9 +66,9 @@ static ln_var *attend(const ln__tape_block *b, ln_tape *t, ln_var *a, ln_var *co
     const ln__config *c = &b->m->c;
     const int64_t B = ln_var_dim(a, 0), T = ln_var_dim(a, 1), d = c->head_dim;
     ln_attention_opts o = LN_ATTENTION_OPTS_INIT;
-    ln_var *q = heads_of(t, ln__tape_linear_of(t, &b->lin[LN_LIN_Q], a), B, T, c->heads, d);
-    ln_var *k = heads_of(t, ln__tape_linear_of(t, &b->lin[LN_LIN_K], a), B, T, c->kv_heads, d);
-    ln_var *v = heads_of(t, ln__tape_linear_of(t, &b->lin[LN_LIN_V], a), B, T, c->kv_heads, d);
+    ln_var *q = heads_of(t, ln__tape_linear_of(b, t, LN_LIN_Q, a), B, T, c->heads, d);
+    ln_var *k = heads_of(t, ln__tape_linear_of(b, t, LN_LIN_K, a), B, T, c->kv_heads, d);
+    ln_var *v = heads_of(t, ln__tape_linear_of(b, t, LN_LIN_V, a), B, T, c->kv_heads, d);
     if (c->qk_norm) {
         q = rms(t, &b->q_norm, q, c->norm_eps);
         k = rms(t, &b->k_norm, k, c->norm_eps);
@@ -77,15 +77,15 @@ static ln_var *attend(const ln__tape_block *b, ln_tape *t, ln_var *a, ln_var *co
     k = ln_rotary(t, k, cos, sin, 0);
     o.window = c->window > 0 && b->layer >= c->window_first ? c->window : 0;
     ln_var *y = ln_attention(t, q, k, v, &o);
-    return ln__tape_linear_of(t, &b->lin[LN_LIN_O], ln_reshape(t, y, 3, (const int64_t[]){ B, T, c->heads * d }));
+    return ln__tape_linear_of(b, t, LN_LIN_O, ln_reshape(t, y, 3, (const int64_t[]){ B, T, c->heads * d }));
 }
 
 static ln_var *mlp(const ln__tape_block *b, ln_tape *t, ln_var *a)
 {
-    ln_var *gate = ln__tape_linear_of(t, &b->lin[LN_LIN_GATE], a);
-    ln_var *up = ln__tape_linear_of(t, &b->lin[LN_LIN_UP], a);
+    ln_var *gate = ln__tape_linear_of(b, t, LN_LIN_GATE, a);
+    ln_var *up = ln__tape_linear_of(b, t, LN_LIN_UP, a);
     ln_var *y = b->m->c.act == LN__ACT_SILU ? ln_silu_mul(t, gate, up) : ln_mul(t, ln_gelu(t, gate), up);
-    return ln__tape_linear_of(t, &b->lin[LN_LIN_DOWN], y);
+    return ln__tape_linear_of(b, t, LN_LIN_DOWN, y);
 }
 
 /* in: x, cosines, sines. Also what rematerialisation runs again. */
@@ -122,13 +122,14 @@ ln_var *ln__tape_llama(ln__tape_model *m, ln_tape *t, ln_var *ids)
     if (st != LN_OK)
         return ln__tape_fail(t, st);
     const int64_t table[2] = { m->angles->positions, m->c.head_dim / 2 };
-    ln_var *x = m->embed ? ln_embedding(t, m->embed, ids) : ln__tape_frozen_rows(t, m->source->embed, ids, "token");
+    ln_var *x = m->embed ? ln_embedding(t, m->embed, ids)
+                         : ln__tape_frozen_rows(t, m->source->embed, ids, m->o.what == LN__TAPE_WATCHED, "token");
     ln_var *cos = ln_wrap(t, m->o.dt, 2, table, NULL, m->angles->cos);
     ln_var *sin = ln_wrap(t, m->o.dt, 2, table, NULL, m->angles->sin);
     for (int64_t l = 0; l < m->c.layers; l++) {
         ln__tape_block *b = &m->block[l];
         ln_var *const in[] = { x, cos, sin };
-        const bool again = m->o.remat && (b->trained || ln_var_wants_grad(x));
+        const bool again = m->o.remat && (b->trained || ln_var_wants_grad(x)); /* else it is not passed at all */
         x = again ? ln_remat(t, block, b, in, 3) : block(t, b, in, 3);
     }
     return rms(t, &m->last, x, m->c.norm_eps);

@@ -22,8 +22,10 @@ static ln_var *wrap_mask(ln_tape *t, const ln_tensor *mask)
     return ln_wrap(t, LN_U8, 2, dims, NULL, (void *)(uintptr_t)ln_tensor_cdata(mask));
 }
 
-ln_var *ln__tape_linear_of(ln_tape *t, const ln__tape_linear *l, ln_var *x)
+ln_var *ln__tape_linear_of(const ln__tape_block *b, ln_tape *t, int slot, ln_var *x)
 {
+    const ln__tape_linear *l = &b->lin[slot];
+    const ln__tape_opts *o = &b->m->o;
     ln_var *y;
     if (l->w)
         return ln_linear(t, x, l->w, l->b);
@@ -33,6 +35,8 @@ ln_var *ln__tape_linear_of(ln_tape *t, const ln__tape_linear *l, ln_var *x)
         y = ln_linear(t, ln_linear(t, x, l->a, NULL), l->up, NULL);
     } else if (l->a) {
         y = ln__lora_linear(t, x, l->op, l->a, l->up, l->scale);
+    } else if (o->watch) {
+        y = ln__frozen_linear(t, x, l->op, o->watch, o->watch_ctx, l->index);
     } else {
         y = ln_apply_linop(t, x, l->op);
     }
@@ -65,7 +69,7 @@ static void look_up(void *ctx, int64_t begin, int64_t end)
         ln__embed_row(j->to + i * j->width, j->table, j->id[i]);
 }
 
-ln_var *ln__tape_frozen_rows(ln_tape *t, const ln_tensor *table, ln_var *ids, const char *what)
+ln_var *ln__tape_frozen_rows(ln_tape *t, const ln_tensor *table, ln_var *ids, bool leaf, const char *what)
 {
     int64_t dims[LN_MAX_DIMS];
     const int n = ln_var_ndim(ids);
@@ -76,7 +80,7 @@ ln_var *ln__tape_frozen_rows(ln_tape *t, const ln_tensor *table, ln_var *ids, co
     for (int i = 0; i < n; i++)
         dims[i] = ln_var_dim(ids, i);
     dims[n] = ln_tensor_dim(table, 1);
-    ln_var *x = ln_input(t, LN_F32, n + 1, dims, NULL);
+    ln_var *x = leaf ? ln_leaf(t, LN_F32, n + 1, dims, NULL) : ln_input(t, LN_F32, n + 1, dims, NULL);
     if (ln_var_data(x) && !ln__tape_failed(t)) {
         lookup j = { table, ln_var_data(ids), x->data, dims[n] };
         ln__parallel_for(ln_var_count(ids), ROWS_AT_ONCE, look_up, &j);

@@ -200,14 +200,16 @@ done:
     return st;
 }
 
-static void frozen_block(ln__tape_model *m, int64_t l)
+/* `index` counts the linear layers in the order of ln_model_linear_name. */
+static void frozen_block(ln__tape_model *m, int64_t l, int64_t *index)
 {
     const ln__block *from = &m->source->blocks[l];
     ln__tape_block *b = &m->block[l];
     for (int i = 0; i < LN_LIN_COUNT; i++)
         if (from->lin[i])
-            b->lin[i] =
-                (ln__tape_linear){ .op = from->lin[i], .bias = from->bias[i], .rows = ln_linop_rows(from->lin[i]) };
+            b->lin[i] = (ln__tape_linear){
+                .op = from->lin[i], .bias = from->bias[i], .rows = ln_linop_rows(from->lin[i]), .index = (*index)++
+            };
     for (int i = 0; i < 2; i++)
         b->norm[i] = (ln__tape_norm){ .gain = from->norm[i], .bias = from->norm_bias[i], .width = m->c.hidden };
     b->q_norm = (ln__tape_norm){ .gain = from->q_norm, .width = m->c.head_dim };
@@ -218,13 +220,14 @@ static ln_status frozen_model(maker *k)
 {
     ln__tape_model *m = k->m;
     ln_status st = LN_OK;
+    int64_t index = 0;
     m->first =
         (ln__tape_norm){ .gain = m->source->embed_norm, .bias = m->source->embed_norm_bias, .width = m->c.hidden };
     m->last = (ln__tape_norm){ .gain = m->source->final_norm, .width = m->c.hidden };
     for (int64_t l = 0; l < m->c.layers; l++) {
         ln__tape_block *b = &m->block[l];
-        frozen_block(m, l);
-        for (int i = 0; i < LN_LIN_COUNT; i++) {
+        frozen_block(m, l, &index);
+        for (int i = 0; i < LN_LIN_COUNT && m->o.what != LN__TAPE_WATCHED; i++) {
             ln__tape_linear *lin = &b->lin[i];
             if (!lin->op)
                 continue;
@@ -338,8 +341,8 @@ static void release_frozen(ln__tape_model *m)
 
 static ln_status check_options(const ln__tape_opts *o, const ln_model *source)
 {
-    if (o->what != LN__TAPE_FULL && o->what != LN__TAPE_LORA && o->what != LN__TAPE_FACTORS)
-        return ln__fail(LN_ERR_ARG, "training: unknown kind %d", (int)o->what);
+    if ((unsigned)o->what > LN__TAPE_WATCHED || (o->what == LN__TAPE_WATCHED) != (o->watch != NULL))
+        return ln__fail(LN_ERR_ARG, "training: kind %d %s a watcher", (int)o->what, o->watch ? "with" : "without");
     if (o->what != LN__TAPE_FULL && (!source || o->dt != LN_F32))
         return ln__fail(LN_ERR_ARG, "training around frozen weights needs a model, in f32");
     if (o->what == LN__TAPE_LORA && (o->rank < 1 || !isfinite(o->alpha)))
@@ -373,7 +376,7 @@ static ln_status make(ln__tape_model **out, const ln__config *c, const ln_model 
     }
     LN_TRY(ln_weights_new(&m->w, o.dt, o.seed));
     LN_TRY(walk(&(maker){ m, false }));
-    if (ln_weights_count(m->w) == 0)
+    if (ln_weights_count(m->w) == 0 && o.what != LN__TAPE_WATCHED)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: %s", source ? source->path : "model",
                 o.what == LN__TAPE_LORA ? "no linear layer matches the targets" : "no layer is factored");
     LN_TRY(ln_weights_seal(m->w));

@@ -63,6 +63,27 @@ done:
     return st;
 }
 
+/* A resumed run first drops the samples of steps that it will make again: those from `step` on. */
+static ln_status keep_samples(const char *path, int64_t step)
+{
+    ln_status st = LN_OK;
+    char *text = NULL;
+    size_t bytes = 0, at = 0;
+    static const char mark[] = "---- step ";
+    if (!ln__file_exists(path))
+        return LN_OK;
+    LN_TRY(ln__file_read(&text, &bytes, path)); /* with a NUL behind it */
+    for (; at < bytes; at++)
+        if ((at == 0 || text[at - 1] == '\n') && strncmp(text + at, mark, sizeof mark - 1) == 0 &&
+            strtoll(text + at + sizeof mark - 1, NULL, 10) >= step)
+            break;
+    if (at < bytes)
+        LN_TRY(ln__file_write(path, text, at));
+done:
+    ln__free(text);
+    return st;
+}
+
 ln_status ln__gpt_show_sample(ln__gpt *g, int64_t step)
 {
     ln_status st = LN_OK;
@@ -71,6 +92,8 @@ ln_status ln__gpt_show_sample(ln__gpt *g, int64_t step)
     FILE *f = NULL;
     LN_TRY(ln__gpt_sample(&text, &bytes, g, g->o.seed + step));
     LN_TRY(ln__path_join(&path, g->out, "samples.txt"));
+    if (!g->sampled && g->o.resume)
+        LN_TRY(keep_samples(path, step));
     f = fopen(path, g->sampled || g->o.resume ? "ae" : "we");
     if (!f) {
         st = ln__fail_os(path, "open", errno);

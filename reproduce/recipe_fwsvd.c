@@ -7,12 +7,10 @@
  * Rows are journalled in the work directory, so that a stopped run goes on. */
 #include "recipe_fwsvd.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/file.h"
-#include "core/journal.h"
 #include "core/json.h"
 #include "core/result.h"
 
@@ -23,11 +21,10 @@ static const char *const labels[METHODS] = { "plain SVD", "FWSVD, row", "FWSVD, 
 
 enum { LM_SVD = 0, LM_FWSVD, LM_WHITENED, LM_ROCKET };
 static const struct {
-    const char *name, *label, *system;
-} models[MODELS] = { { "svd", "plain SVD", "svd" },
-                     { "fwsvd", "FWSVD, row", "fwsvd" },
-                     { "whitened", "whitened SVD", "whitened" },
-                     { "rocket", "ROCKET", "rocket" } };
+    const char *name, *label;
+} models[MODELS] = {
+    { "svd", "plain SVD" }, { "fwsvd", "FWSVD, row" }, { "whitened", "whitened SVD" }, { "rocket", "ROCKET" }
+};
 
 typedef struct scale {
     double ratio[RATIOS], fraction[FRACTIONS];
@@ -95,35 +92,6 @@ done:
 
 /* ---- compressing ---- */
 
-/* "name=value" pairs, NULL-terminated, over the system's defaults. */
-static ln_status compress(const comparison *c, const char *system_name, const char *model, const char *dir,
-                          const ln_compress_opts *o, const char *const *settings, ln_result *result)
-{
-    ln_status st = LN_OK;
-    const ln_system *system = ln_system_find("compress", system_name);
-    void *own = NULL;
-    (void)c;
-    LN_TRY(ln__calloc(&own, 1, system->opts_size));
-    ln_params_defaults(system->params, own);
-    for (int i = 0; settings && settings[i]; i += 2)
-        LN_TRY(ln_params_set(system->params, own, settings[i], settings[i + 1], system->name));
-    LN_TRY(ln_compress(system, model, dir, o, own, result));
-done:
-    ln__free(own);
-    return st;
-}
-
-static ln_compress_opts common(comparison *c, const char *calib)
-{
-    ln_compress_opts o = LN_COMPRESS_OPTS_INIT;
-    o.calib = calib;
-    o.cache = c->cache;
-    o.force = 1;
-    o.progress = ln__progress_show;
-    o.payload = &c->ctx->progress;
-    return o;
-}
-
 static double mean_weight_error(ln_result *r)
 {
     const json_t *layers = json_object_get(ln__result_object(r), "layers");
@@ -153,14 +121,14 @@ static ln_status make_sts(row *out, comparison *c, double ratio, int method, con
     ln_status st = LN_OK;
     ln_result *r = NULL;
     const double started = ln__now();
-    const ln_compress_opts o = common(c, c->train);
+    const ln_compress_opts o = recipe_compress_opts(c->ctx, c->train, c->cache);
     char number[16], samples[16];
     snprintf(number, sizeof number, "0.%d", (int)lround(10 * ratio));
     snprintf(samples, sizeof samples, "%d", (int)c->scale->samples);
     const char *const settings[] = { "weights", weights[method], "rank_ratio", number, "samples",
                                      samples,   "allow_growth",  "true",       NULL };
     LN_TRY(ln_result_new(&r, "compress", "fwsvd"));
-    LN_TRY(compress(c, "fwsvd", c->minilm, dir, &o, settings, r));
+    LN_TRY(recipe_compress("fwsvd", c->minilm, dir, &o, settings, r));
     out->seconds = ln__now() - started;
     out->weight_error = mean_weight_error(r);
     LN_TRY(spearman(&out->spearman, c, dir));
@@ -214,7 +182,6 @@ static ln_status attack(comparison *c)
     ln_status st = LN_OK;
     for (int weighted = 0; weighted < 2; weighted++) {
         const char *step = weighted ? "attack-row" : "attack-svd";
-        double whole = 0;
         const attack_plan plan = { .model = c->minilm,
                                    .train = c->train,
                                    .test = c->test,
@@ -224,7 +191,7 @@ static ln_status attack(comparison *c)
                                    .weighted = weighted };
         if (known(c->drop[weighted], ATTACK_GROUPS, c, step))
             continue;
-        LN_TRY(rank_attack(c->drop[weighted], &whole, c->ctx, &plan));
+        LN_TRY(rank_attack(c->drop[weighted], c->ctx, &plan));
         LN_TRY(keep(c, step, c->drop[weighted], ATTACK_GROUPS));
     }
     ln__progress_end(&c->ctx->progress);
@@ -243,14 +210,14 @@ static ln_status run_text(comparison *c, int64_t f, int model)
     const double remove = c->scale->fraction[f];
     char *dir = NULL, step[48];
     measures m = { 0 };
-    ln_compress_opts o = common(c, c->valid);
+    ln_compress_opts o = recipe_compress_opts(c->ctx, c->valid, c->cache);
     o.remove = remove;
     o.calib_tokens = c->scale->calib_tokens;
     o.calib_context = c->scale->calib_context;
     snprintf(step, sizeof step, "text-%s-%02.0f", models[model].name, 100 * remove);
     if (!known(&c->perplexity[f][model], 1, c, step)) {
         LN_TRY(ln__sprintf(&dir, "%s/%s", c->work, step));
-        LN_TRY(compress(c, models[model].system, c->dense, dir, &o, NULL, NULL));
+        LN_TRY(recipe_compress(models[model].name, c->dense, dir, &o, NULL, NULL));
         LN_TRY(measure_perplexity(&m, c->ctx, dir, c->text, &c->scale->measure));
         c->perplexity[f][model] = m.perplexity;
         LN_TRY(keep(c, step, &m.perplexity, 1));
@@ -267,12 +234,9 @@ static ln_status text_table(comparison *c)
 {
     ln_status st = LN_OK;
     measures m = { 0 };
-    if (!known(&c->dense_perplexity, 1, c, "text-dense") || !ln__file_exists(c->dense)) {
-        ln_convert_opts o = LN_CONVERT_OPTS_INIT;
-        o.merge = o.force = 1;
-        o.progress = ln__progress_show;
-        o.payload = &c->ctx->progress;
-        LN_TRY(ln_convert(c->smollm, c->dense, &o, NULL));
+    if (!ln__file_exists(c->dense))
+        LN_TRY(recipe_dense(c->ctx, c->smollm, c->dense));
+    if (!known(&c->dense_perplexity, 1, c, "text-dense")) {
         LN_TRY(measure_perplexity(&m, c->ctx, c->dense, c->text, &c->scale->measure));
         c->dense_perplexity = m.perplexity;
         LN_TRY(keep(c, "text-dense", &m.perplexity, 1));
@@ -426,17 +390,12 @@ static ln_status find_inputs(comparison *c, const recipe_opts *opts)
     LN_TRY(recipe_model(&c->minilm, opts, "minilm"));
     LN_TRY(recipe_data(&c->train, opts, "stsb/stsb-en-train.csv"));
     LN_TRY(recipe_data(&c->test, opts, "stsb/stsb-en-test.csv"));
-    LN_TRY(cli_input(c->ctx, c->train));
-    LN_TRY(cli_input(c->ctx, c->test));
     LN_TRY(ln__sprintf(&c->dense, "%s/dense", c->work));
     LN_TRY(ln__sprintf(&c->cache, "%s/grams", c->work));
     if (c->scale->fractions > 0) {
         LN_TRY(recipe_model(&c->smollm, &own, "smollm2.gguf"));
         LN_TRY(recipe_data(&c->valid, opts, "wikitext2/valid.txt"));
         LN_TRY(recipe_data(&c->text, opts, "wikitext2/test.txt"));
-        LN_TRY(cli_input(c->ctx, c->smollm));
-        LN_TRY(cli_input(c->ctx, c->valid));
-        LN_TRY(cli_input(c->ctx, c->text));
     }
 done:
     return st;
@@ -445,27 +404,13 @@ done:
 /* What the rows depend on. */
 static ln_status open_journal(comparison *c)
 {
-    ln_status st = LN_OK;
-    char *identity = NULL, *dir = NULL, *longer = NULL;
-    const char *const file[] = { c->train, c->test, c->smollm, c->valid, c->text };
-    LN_TRY(ln__sprintf(&identity, "%s %s %s", c->scale->quick ? "quick" : "full", ln_version(), c->minilm));
-    for (int64_t i = 0; i < LN_COUNT(file); i++) {
-        uint64_t hash = 0;
-        int64_t bytes = 0;
-        if (!file[i])
-            continue;
-        LN_TRY(ln__file_xxh64(&hash, &bytes, file[i]));
-        LN_TRY(ln__sprintf(&longer, "%s %016" PRIx64, identity, hash));
-        ln__free(identity);
-        identity = longer;
-        longer = NULL;
-    }
-    LN_TRY(ln__sprintf(&dir, "%s/journal", c->work));
-    LN_TRY(ln__journal_open(&c->journal, dir, identity));
-done:
-    ln__free(identity);
-    ln__free(dir);
-    return st;
+    const scale *p = c->scale;
+    const char *const files[] = { c->minilm, c->train, c->test, c->smollm, c->valid, c->text };
+    char numbers[160];
+    snprintf(numbers, sizeof numbers, "%lld samples, %lld of %lld pairs, %lld by %lld calibration, %lld test tokens",
+             (long long)p->samples, (long long)p->attack_pairs, (long long)p->pairs, (long long)p->calib_tokens,
+             (long long)p->calib_context, (long long)p->measure.test_tokens);
+    return recipe_journal(&c->journal, c->ctx, c->result, c->work, numbers, files, LN_COUNT(files));
 }
 
 static ln_status compare(comparison *c)
@@ -480,7 +425,9 @@ static ln_status compare(comparison *c)
     LN_TRY(add_rows(c));
     LN_TRY(ln__json_text(&text, c->rows, 0));
     LN_TRY(ln_result_json(c->result, "rows", text));
-    LN_TRY(ln_result_integer(c->result, "fisher_samples", c->scale->samples));
+    LN_TRY(ln_result_integer(c->result, "stsb_fisher_samples", c->scale->samples));
+    if (c->scale->fractions > 0)
+        LN_TRY(ln_result_integer(c->result, "text_fisher_samples", c->scale->calib_tokens / c->scale->calib_context));
     LN_TRY(curves(c));
     for (int64_t i = 0; i < c->scale->ratios; i++)
         LN_TRY(check_ratio(c, i));

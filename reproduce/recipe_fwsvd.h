@@ -14,6 +14,6 @@ typedef struct attack_plan {
     int64_t samples, pairs;
     bool weighted;
 } attack_plan;
-ln_status rank_attack(double drop[ATTACK_GROUPS], double *whole, cli_ctx *ctx, const attack_plan *plan);
+ln_status rank_attack(double drop[ATTACK_GROUPS], cli_ctx *ctx, const attack_plan *plan);
 
 #endif

@@ -30,7 +30,9 @@ static ln_status gather(attack *a, cli_ctx *ctx, const attack_plan *plan)
     int64_t bytes = 0;
     bool cached = false;
     ln_compress_opts o = LN_COMPRESS_OPTS_INIT;
-    const ln__fisher_plan fisher = { .samples = plan->samples, .batch = 8, .keep = LN__FISHER_IN };
+    const ln__fisher_plan fisher = { .samples = plan->samples,
+                                     .batch = 1,
+                                     .keep = LN__FISHER_IN | LN__FISHER_OUT }; /* the compressions' own pass */
     o.calib = plan->train;
     o.cache = plan->cache;
     o.progress = ln__progress_show;
@@ -62,13 +64,12 @@ done:
     return st;
 }
 
-/* Layer i without its group g; g = ATTACK_GROUPS leaves it whole. */
+/* Layer i without its group g. */
 static ln_status rebuild(attack *a, int64_t i, int64_t g)
 {
     ln_status st = LN_OK;
     const ln__whitened *wh = &a->layer[i];
-    const int64_t first = g < ATTACK_GROUPS ? g * wh->m / ATTACK_GROUPS : 0;
-    const int64_t last = g < ATTACK_GROUPS ? (g + 1) * wh->m / ATTACK_GROUPS : 0;
+    const int64_t first = g * wh->m / ATTACK_GROUPS, last = (g + 1) * wh->m / ATTACK_GROUPS;
     ln_tensor *wide = NULL, *w = NULL;
     ln_linop *op = NULL;
     LN_TRY(ln_tensor_new(&wide, LN_F64, 2, (int64_t[]){ wh->d2, wh->d1 }));
@@ -93,10 +94,11 @@ done:
     return st;
 }
 
-ln_status rank_attack(double drop[ATTACK_GROUPS], double *whole, cli_ctx *ctx, const attack_plan *plan)
+ln_status rank_attack(double drop[ATTACK_GROUPS], cli_ctx *ctx, const attack_plan *plan)
 {
     ln_status st = LN_OK;
     attack a = { 0 };
+    double whole = 0;
     LN_TRY(ln_model_open(&a.m, plan->model));
     a.n = ln_model_linear_count(a.m);
     LN_TRY(LN_NEW0(&a.layer, a.n));
@@ -104,13 +106,13 @@ ln_status rank_attack(double drop[ATTACK_GROUPS], double *whole, cli_ctx *ctx, c
         LN_TRY(gather(&a, ctx, plan));
     for (int64_t i = 0; i < a.n; i++)
         LN_TRY(weigh(&a, i));
-    LN_TRY(score(whole, &a, ctx, plan));
+    LN_TRY(score(&whole, &a, ctx, plan));
     for (int64_t g = 0; g < ATTACK_GROUPS; g++) {
         double rho = 0;
         for (int64_t i = 0; i < a.n; i++)
             LN_TRY(rebuild(&a, i, g));
         LN_TRY(score(&rho, &a, ctx, plan));
-        drop[g] = *whole - rho;
+        drop[g] = whole - rho;
     }
 done:
     attack_free(&a);

@@ -2,12 +2,9 @@
 #include "recipe_measure.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "compress/checkpoint.h"
-#include "core/file.h"
 #include "core/json.h"
 
 ln_status measure_data_find(measure_data *data, const recipe_opts *opts)
@@ -238,31 +235,4 @@ done:
 double measure_sigma(double p, int64_t n, double q, int64_t m)
 {
     return sqrt(p * (1 - p) / (double)LN_MAX(n, 1) + q * (1 - q) / (double)LN_MAX(m, 1));
-}
-
-ln_status work_dir_begin(work_dir *w, const recipe_opts *opts)
-{
-    ln_status st = LN_OK;
-    const char *tmp = getenv("TMPDIR");
-    if (opts->work) {
-        LN_TRY(ln__dir_make(opts->work, true));
-        return ln__strdup(&w->path, opts->work);
-    }
-    LN_TRY(ln__sprintf(&w->path, "%s/linnet-reproduce-XXXXXX", tmp && *tmp ? tmp : "/tmp"));
-    if (!mkdtemp(w->path)) {
-        st = ln__fail(LN_ERR_IO, "%s: a temporary directory cannot be made; --work DIR names another place", w->path);
-        ln__free(w->path);
-        w->path = NULL;
-        goto done;
-    }
-    w->temporary = true;
-done:
-    return st;
-}
-
-void work_dir_end(work_dir *w)
-{
-    if (w->temporary)
-        (void)ln__remove_tree(w->path);
-    ln__free(w->path);
 }

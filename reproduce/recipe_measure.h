@@ -1,8 +1,8 @@
-/* recipe_measure.h - what the recipes of compressors measure on a language model, and their work directory. */
+/* recipe_measure.h - what the recipes of compressors measure on a language model. */
 #ifndef LINNET_REPRODUCE_MEASURE_H
 #define LINNET_REPRODUCE_MEASURE_H
 
-#include "recipe.h"
+#include "recipe_work.h"
 
 /* How much of each data set; 0 leaves a measurement out. */
 typedef struct measure_plan {
@@ -39,13 +39,5 @@ ln_status measure_from_json(measures *m, const json_t *object, const char *what)
 ln_status measure_to_json(json_t *object, const measures *m, const measure_plan *plan);
 /* Standard deviation of a difference of two proportions. */
 double measure_sigma(double p, int64_t n, double q, int64_t m);
-
-/* opts->work, made when it is not there, or a new temporary directory, which _end removes. */
-typedef struct work_dir {
-    char *path;
-    bool temporary;
-} work_dir;
-ln_status work_dir_begin(work_dir *w, const recipe_opts *opts);
-void work_dir_end(work_dir *w);
 
 #endif

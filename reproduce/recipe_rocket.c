@@ -9,12 +9,10 @@
  *
  * What a row measured is journalled in the work directory, so that a stopped run goes on. Speeds are measured at the
  * end, one model after the other, and again by a run that found all rows finished. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/file.h"
-#include "core/journal.h"
 #include "core/json.h"
 #include "recipe_measure.h"
 
@@ -128,22 +126,6 @@ done:
     return st;
 }
 
-/* The method's own options: defaults, but for the grid of a quick run. */
-static ln_status own_options(void **opts, const comparison *c, const ln_system *system)
-{
-    ln_status st = LN_OK;
-    void *own = NULL;
-    LN_TRY(ln__calloc(&own, 1, system->opts_size));
-    ln_params_defaults(system->params, own);
-    if (c->scale->quick_grid && strcmp(system->name, "rocket") == 0)
-        LN_TRY(ln_params_set(system->params, own, "grid", "quick", system->name));
-    *opts = own;
-    own = NULL;
-done:
-    ln__free(own);
-    return st;
-}
-
 /* WORK/TAG-METHOD-PERCENT. */
 static ln_status model_dir(char **dir, const comparison *c, const char *tag, int method, double remove)
 {
@@ -156,26 +138,21 @@ static ln_status compress_one(double *seconds, comparison *c, const char *dir, c
 {
     ln_status st = LN_OK;
     char *profile = NULL;
-    void *own = NULL;
     const double started = ln__now();
-    const ln_system *system = ln_system_find("compress", methods[method].system);
-    ln_compress_opts o = LN_COMPRESS_OPTS_INIT;
+    static const char *const quick_grid[] = { "grid", "quick", NULL };
+    const char *system = methods[method].system;
+    ln_compress_opts o =
+        recipe_compress_opts(c->ctx, strcmp(tag, "wikitext") == 0 ? c->calib : c->shakespeare, c->grams);
     o.remove = remove;
-    o.calib = strcmp(tag, "wikitext") == 0 ? c->calib : c->shakespeare;
     o.calib_tokens = c->scale->calib_tokens;
     o.budget = methods[method].budget;
-    o.cache = c->grams;
-    o.force = 1;
-    o.progress = ln__progress_show;
-    o.payload = &c->ctx->progress;
     LN_TRY(earlier_profile(&profile, c, tag, method, f));
     o.profile = profile;
-    LN_TRY(own_options(&own, c, system));
-    LN_TRY(ln_compress(system, c->dense, dir, &o, own, NULL));
+    LN_TRY(recipe_compress(system, c->dense, dir, &o,
+                           c->scale->quick_grid && strcmp(system, "rocket") == 0 ? quick_grid : NULL, NULL));
     *seconds = ln__now() - started;
 done:
     ln__free(profile);
-    ln__free(own);
     return st;
 }
 
@@ -364,9 +341,6 @@ static ln_status find_inputs(comparison *c, const recipe_opts *opts)
     if (c->scale->wrong_domain)
         LN_TRY(recipe_data(&c->shakespeare, opts, "tinyshakespeare/input.txt"));
     LN_TRY(measure_data_find(&c->data, opts));
-    LN_TRY(cli_input(c->ctx, c->source));
-    LN_TRY(cli_input(c->ctx, c->calib));
-    LN_TRY(cli_input(c->ctx, c->data.test));
     LN_TRY(ln__sprintf(&c->dense, "%s/dense", c->work));
     LN_TRY(ln__sprintf(&c->grams, "%s/grams", c->work));
 done:
@@ -381,12 +355,7 @@ static ln_status run_dense(comparison *c)
     if (known && ln__file_exists(c->dense)) {
         LN_TRY(measure_from_json(&c->base, known, "dense"));
     } else {
-        ln_convert_opts o = LN_CONVERT_OPTS_INIT;
-        o.merge = 1;
-        o.force = 1;
-        o.progress = ln__progress_show;
-        o.payload = &c->ctx->progress;
-        LN_TRY(ln_convert(c->source, c->dense, &o, NULL));
+        LN_TRY(recipe_dense(c->ctx, c->source, c->dense));
         LN_TRY(measure_model(&c->base, c->ctx, c->dense, &c->data, &c->scale->measure));
         LN_TRY(measure_journal(&row, &c->base));
         LN_TRY(ln__journal_add(c->journal, "dense", row));
@@ -414,23 +383,14 @@ done:
 /* What the rows depend on. */
 static ln_status open_journal(comparison *c)
 {
-    ln_status st = LN_OK;
-    char *identity = NULL, *dir = NULL;
-    const char *const file[] = { c->source, c->calib, c->data.test, c->data.blimp, c->data.arc, c->data.piqa };
-    uint64_t hash[LN_COUNT(file)] = { 0 };
-    for (int64_t i = 0; i < LN_COUNT(file); i++) {
-        int64_t bytes = 0;
-        LN_TRY(ln__file_xxh64(&hash[i], &bytes, file[i]));
-    }
-    LN_TRY(ln__sprintf(
-        &identity, "%s %s %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64,
-        c->scale->quick_grid ? "quick" : "full", ln_version(), hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]));
-    LN_TRY(ln__sprintf(&dir, "%s/journal", c->work));
-    LN_TRY(ln__journal_open(&c->journal, dir, identity));
-done:
-    ln__free(identity);
-    ln__free(dir);
-    return st;
+    const scale *p = c->scale;
+    const char *const files[] = { c->source,     c->calib,    c->shakespeare, c->data.test,
+                                  c->data.blimp, c->data.arc, c->data.piqa };
+    char numbers[160];
+    snprintf(numbers, sizeof numbers, "%lld calibration, %lld context, %lld test tokens, %lld pairs, %lld choices%s",
+             (long long)p->calib_tokens, (long long)p->measure.context, (long long)p->measure.test_tokens,
+             (long long)p->measure.pairs, (long long)p->measure.choices, p->quick_grid ? ", quick grid" : "");
+    return recipe_journal(&c->journal, c->ctx, c->result, c->work, numbers, files, LN_COUNT(files));
 }
 
 static ln_status compare(comparison *c)

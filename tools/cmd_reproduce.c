@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/kernels.h"
 #include "recipe.h"
 
 static const ln_param params[] = {
@@ -85,6 +86,7 @@ static ln_status measure(char **text, cli_ctx *ctx, const cli_recipe *recipe)
     LN_TRY(ln_result_text(ctx->result, "recipe", recipe->name));
     if (recipe->paper)
         LN_TRY(ln_result_text(ctx->result, "paper", recipe->paper));
+    LN_TRY(ln_result_text(ctx->result, "machine.kernels", ln__cpu_name(ln__k())));
     LN_TRY(recipe->run(ctx, ctx->opts, ctx->result));
     ln__progress_end(&ctx->progress);
     LN_TRY(ln_result_write_text(text, ctx->result, 0));
@@ -101,7 +103,8 @@ static ln_status run(cli_ctx *ctx)
     if (!recipe)
         return no_recipe(ctx->operand[0]);
     if (o->from && (ctx->common.json || ctx->common.report || o->model || o->data || o->work || o->quick))
-        LN_FAIL(LN_ERR_ARG, "reproduce: --from shows an earlier result and takes --markdown only; the rest belongs to a run");
+        LN_FAIL(LN_ERR_ARG,
+                "reproduce: --from shows an earlier result and takes --markdown only; the rest belongs to a run");
     if (o->from)
         LN_TRY(read_earlier(&text, o->from, recipe->name));
     else

@@ -34,15 +34,14 @@ done:
 }
 
 /* x2: |R W^T|^2 when the whitening has it without a ridge, else negative. */
-static ln_status measure(json_t *report, ln__run *run, const ln__job_layer *layer, const ln_linop *op, double x2)
+static ln_status measure(json_t *report, ln__run *run, const ln__job_layer *layer, const double *weight,
+                         const ln_linop *op, double x2)
 {
     ln_status st = LN_OK;
-    ln_tensor *w = NULL, *approx = NULL;
+    ln_tensor *approx = NULL;
     double *gram = NULL, *product = NULL, w2 = 0, diff2 = 0, out2 = 0;
     const int64_t d1 = layer->d1, d2 = layer->d2;
-    LN_TRY(ln_linop_to_dense(&w, ln_model_linear(run->model, layer->name), LN_F64));
     LN_TRY(ln_linop_to_dense(&approx, op, LN_F64));
-    const double *weight = ln_tensor_cdata(w);
     double *diff = ln_tensor_data(approx);
     for (int64_t i = 0; i < d1 * d2; i++)
         diff[i] = weight[i] - diff[i];
@@ -63,7 +62,6 @@ static ln_status measure(json_t *report, ln__run *run, const ln__job_layer *laye
     if (run->calibration)
         LN_TRY(ln__json_set(report, "output_error", json_real(x2 > 0 ? sqrt(out2 / x2) : 0)));
 done:
-    ln_tensor_release(w);
     ln_tensor_release(approx);
     ln__free(gram);
     ln__free(product);
@@ -132,6 +130,7 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
     ln__whitened own = { 0 };
     const ln__whitened *wh = given;
     ln_linop *op = NULL;
+    ln_tensor *w = NULL;
     json_t *report = NULL;
     char *path = NULL, *step = NULL;
     const ln__option *option = &layer->options.items[layer->choice];
@@ -145,6 +144,7 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
     report = json_object();
     if (!report)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    LN_TRY(ln_linop_to_dense(&w, ln_model_linear(run->model, layer->name), LN_F64));
     if (layer->choice == 0) {
         LN_TRY(dense_copy(&op, ln_model_linear(run->model, layer->name), storage));
         LN_TRY(describe(report, layer, option, op));
@@ -153,13 +153,14 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
             LN_TRY(ln__run_whiten(&own, run, layer));
             wh = &own;
         }
-        LN_TRY(run->method->factor(&op, wh, option, storage, run->method_opts, report, layer->name));
+        LN_TRY(
+            run->method->factor(&op, ln_tensor_cdata(w), wh, option, storage, run->method_opts, report, layer->name));
         LN_TRY(describe(report, layer, option, op));
         LN_TRY(ln__json_set(report, "ridge", json_real(wh->ridge)));
         x2 = wh->ridge == 0 ? wh->x2 : -1;
     }
     ln__whiten_free(&own);
-    LN_TRY(measure(report, run, layer, op, x2));
+    LN_TRY(measure(report, run, layer, ln_tensor_cdata(w), op, x2));
     LN_TRY(save_blob(path, op, layer->name));
     pthread_mutex_lock(&run->lock);
     st = ln__journal_add(run->journal, step, report);
@@ -170,6 +171,7 @@ done:
     if (st == LN_ERR_NUMERIC && strncmp(ln_last_error(), layer->name, strlen(layer->name)) != 0)
         ln__fail_in(st, "%s", layer->name); /* said of a matrix: a value that does not fit the storage type */
     ln__whiten_free(&own);
+    ln_tensor_release(w);
     ln_linop_release(op);
     json_decref(report);
     ln__free(path);

@@ -66,9 +66,9 @@ static ln_status read_text(ln__fisher_data *d, const ln_model *m, const ln_compr
     d->context = LN_MIN(o->calib_context, ln_model_max_context(m));
     LN_TRY(ln__corpus_tokens(&d->ids, &d->n_ids, ln_model_tokenizer(m), o->calib, (ln_clean)o->clean, o->calib_tokens));
     LN_TRY(ln__tokens_check(m, d->ids, d->n_ids));
-    LN_TRY(ln__corpus_chunks(&d->starts, &d->sequences, d->n_ids, d->context, d->plan.samples, LN_CHUNKS_SEQUENTIAL, 0,
+    LN_TRY(ln__corpus_chunks(&d->starts, &d->sequences, d->n_ids, d->context, d->n_ids, LN_CHUNKS_SEQUENTIAL, 0,
                              o->calib));
-    d->samples = d->sequences;
+    d->samples = LN_MIN(d->sequences, d->plan.samples);
 done:
     return st;
 }

@@ -35,14 +35,15 @@ static const ln_param params[] = {
     LN_P_REAL(fwsvd_opts, rank_ratio, 0, 0, 1,
               "rank of every layer as a fraction of its smaller side, instead of --remove; 0: by --remove"),
     LN_P_BOOL(fwsvd_opts, allow_growth, 0, "factor also layers that --rank-ratio makes larger; else they stay dense"),
-    LN_P_CHOICE(fwsvd_opts, split, LN__FWSVD_FIRST, "first|balanced",
-                "singular values go into the first factor, or both factors get equal norms (for training)"),
+    LN_P_CHOICE(
+        fwsvd_opts, split, LN__FWSVD_FIRST, "first|balanced",
+        "singular values go into the first factor, or both factors get equal norms (for training); elem balances"),
     LN_P_CHOICE(fwsvd_opts, fisher, LN__FISHER_SAMPLE, "sample|token|batch",
                 "gradient that is squared: of a sample (exact), of each token, of the mean of a batch"),
     LN_P_INT64(fwsvd_opts, samples, 512, 1, 1LL << 40, "samples of the Fisher information at most"),
     LN_P_INT64(fwsvd_opts, batch, 8, 1, 4096, "samples per batch with --fisher batch"),
     LN_P_INT(fwsvd_opts, sweeps, 20, 1, 1000, "sweeps of weighted least squares at most, with --weights elem"),
-    LN_P_INT64(fwsvd_opts, seed, 0, 0, 1LL << 53, "which pairs are taken, when there are more than --samples"),
+    LN_P_INT64(fwsvd_opts, seed, 0, 0, 1LL << 53, "which samples are taken, when there are more than --samples"),
     LN_P_END
 };
 
@@ -68,9 +69,36 @@ static bool fixed(const void *opts)
     return ((const fwsvd_opts *)opts)->rank_ratio > 0;
 }
 
-static double passes(const void *opts)
+/* Forward, backward to the activations, the squares. A pass holds each layer's input and output (7 bytes for each of
+ * their numbers, measured: activations are shared, gradients come and go); a batch buffers them. */
+static void gathering(ln__gathering *g, const ln__run *run)
 {
-    return wants_fisher(opts) ? 3.5 : 0; /* forward, two products backward, the squares */
+    enum { SENTENCE = 32 }; /* tokens of one, about */
+    const fwsvd_opts *o = run->method_opts;
+    const bool pairs = ln_model_family(run->model) == LN_FAMILY_BERT;
+    const double length = pairs ? 2 * SENTENCE : (double)LN_MIN(run->o.calib_context, run->o.calib_tokens);
+    double widths = 0, weights = 0;
+    if (!wants_fisher(o))
+        return;
+    for (int64_t l = 0; l < run->n_layers; l++) {
+        widths += (double)(run->layers[l].d1 + run->layers[l].d2);
+        weights += (double)run->layers[l].params;
+    }
+    g->tokens = (double)o->samples * length;
+    if (!pairs)
+        g->tokens = fmin(g->tokens, (double)run->o.calib_tokens);
+    g->passes = 3;
+    g->bytes = 7 * widths * length + 8 * widths + (pairs ? 0 : 4.0 * (1 << 23)) +
+               /* a chunk of logits */ (o->weights == BY_ELEMENT ? 4 * weights : 0) +
+               (o->fisher == LN__FISHER_BATCH ? 4 * widths * length * (double)o->batch : 0);
+}
+
+/* With a rank ratio. */
+static int64_t kept(const ln__run *run, const ln__job_layer *layer)
+{
+    const fwsvd_opts *o = run->method_opts;
+    const int64_t n = ln__fwsvd_rank(o->rank_ratio, layer->d1, layer->d2) * (layer->d1 + layer->d2);
+    return o->rank_ratio > 0 ? (n < layer->params || o->allow_growth ? n : layer->params) : 0;
 }
 
 /* ---- the data ---- */
@@ -99,10 +127,11 @@ static ln_status begin(ln__run *run)
     const ln__fisher_plan plan = { .definition = (ln__fisher_definition)o->fisher,
                                    .samples = o->samples,
                                    .batch = o->batch,
-                                   .keep = o->weights == BY_ROW    ? LN__FISHER_IN
-                                           : o->weights == BY_BOTH ? LN__FISHER_IN | LN__FISHER_OUT
-                                                                   : LN__FISHER_IN | LN__FISHER_OUT | LN__FISHER_FULL,
+                                   .keep = LN__FISHER_IN | LN__FISHER_OUT | /* one pass serves row and sep */
+                                           (o->weights == BY_ELEMENT ? LN__FISHER_FULL : 0),
                                    .seed = (uint64_t)o->seed };
+    if (o->rank_ratio > 0 && (run->o.budget == LN_BUDGET_KNAPSACK || run->o.alpha > 0))
+        LN_FAIL(LN_ERR_ARG, "fwsvd: --rank-ratio fixes every rank: no --budget knapsack and no --alpha with it");
     if (o->rank_ratio > 0 && !o->allow_growth && run->n_layers > 0)
         LN_TRY(check_growth(run, o));
     if (!wants_fisher(o))
@@ -290,20 +319,18 @@ done:
     return st;
 }
 
-static ln_status factor(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
-                        const void *opts, json_t *describe, const char *what)
+static ln_status factor(ln_linop **out, const double *w, const ln__whitened *wh, const ln__option *option,
+                        ln_dtype storage, const void *opts, json_t *describe, const char *what)
 {
     ln_status st = LN_OK;
     const fwsvd_opts *o = opts;
     const int64_t d1 = wh->d1, d2 = wh->d2, k = (d1 * d2 - option->removed) / (d1 + d2);
-    double *lr1 = NULL, *lr2 = NULL, *w = NULL;
+    double *lr1 = NULL, *lr2 = NULL;
     ln_tensor *first = NULL, *second = NULL;
     if (k < 1 || k > wh->m)
         LN_FAIL(LN_ERR_RANGE, "%s: rank %lld, 1 to %lld expected", what, (long long)k, (long long)wh->m);
     LN_TRY(LN_NEW(&lr1, k * d1));
     LN_TRY(LN_NEW(&lr2, d2 * k));
-    LN_TRY(LN_NEW(&w, d1 * d2));
-    LN_TRY(ln__fwsvd_without(w, wh, 0, 0));
     ln__fwsvd_factors(lr1, lr2, wh, k, (ln__fwsvd_split)o->split);
     LN_TRY(ln__json_set(describe, "rank", json_integer(k)));
     LN_TRY(describe_tail(describe, wh, w, lr1, lr2, k));
@@ -315,7 +342,6 @@ static ln_status factor(ln_linop **out, const ln__whitened *wh, const ln__option
 done:
     ln__free(lr1);
     ln__free(lr2);
-    ln__free(w);
     ln_tensor_release(first);
     ln_tensor_release(second);
     return st;
@@ -346,7 +372,8 @@ static const ln__compressor method = {
     .weigh = weigh,
     .report = report,
     .end = end,
-    .passes = passes,
+    .gathering = gathering,
+    .kept = kept,
     .fixed = fixed,
 };
 

@@ -43,20 +43,21 @@ static double whiten_cost(double d1, double d2, bool gram)
 }
 
 typedef struct totals {
-    double f32, f64, gram_bytes, params;
+    double f32, f64, gram_bytes, params, left;
 } totals;
 
-static totals count(const ln__run *run, double tokens)
+static totals count(const ln__run *run, double tokens, const ln__gathering *g)
 {
     totals t = { 0 };
     int64_t last = -1;
     const bool grams = ln__run_wants_grams(run);
-    const double passes = (grams ? 1 : 0) + (run->method->passes ? run->method->passes(run->method_opts) : 0);
     for (int64_t i = 0; i < run->n_layers; i++) {
         const ln__job_layer *l = &run->layers[i];
         const double d1 = (double)l->d1, d2 = (double)l->d2;
         t.params += d1 * d2;
-        t.f32 += tokens * d1 * d2 * passes;
+        t.f32 += ((grams ? tokens : 0) + g->tokens * g->passes) * d1 * d2;
+        const int64_t kept = run->method->kept ? run->method->kept(run, l) : 0;
+        t.left += kept ? (double)kept : (1 - run->o.remove) * d1 * d2;
         t.f64 += 2 * whiten_cost(d1, d2, grams) + 3 * d1 * d2 * d1 +
                  (double)run->n_cr * run->method->profile_cost(d1, d2, run->method_opts) +
                  run->method->factor_cost(d1, d2, run->method_opts);
@@ -73,9 +74,12 @@ ln_status ln__run_plan(const ln__run *run, ln_result *result)
 {
     ln_status st = LN_OK;
     double f32 = 0, f64 = 0;
-    const bool calib = ln__run_wants_grams(run), gathers = run->method->passes && run->method->passes(run->method_opts);
-    const double tokens = calib || gathers ? (double)run->o.calib_tokens : 0;
-    const totals t = count(run, tokens);
+    const bool calib = ln__run_wants_grams(run);
+    const double tokens = calib ? (double)run->o.calib_tokens : 0;
+    ln__gathering g = { 0 };
+    if (run->method->gathering)
+        run->method->gathering(&g, run);
+    const totals t = count(run, tokens, &g);
     const double width = (double)ln_dtype_bytes(ln__storage_dtype(run->o.storage), 1);
     const double whole = (double)ln_model_params(run->model);
     const double hidden = (double)ln_model_hidden(run->model);
@@ -86,8 +90,8 @@ ln_status ln__run_plan(const ln__run *run, ln_result *result)
     /* Attention and norms add about a quarter to the linear layers of the calibration pass; selecting codes and
      * forming small factors about a third to the products of the other stages. */
     const double calibrate = 1.25 * 2 * t.f32 / f32, rest = 1.35 * 2 * t.f64 / f64;
-    const double output = width * (whole - run->o.remove * t.params) + t.params / 12;
-    const double memory = fmax((double)(ln__run_worker_bytes(run) * ln_threads()),
+    const double output = width * (whole - t.params + t.left) + t.params / 12;
+    const double memory = fmax(fmax((double)(ln__run_worker_bytes(run) * ln_threads()), g.bytes),
                                (calib ? tokens * hidden * 4 : 0) +
                                    (calib ? 2.5 * t.gram_bytes / (double)ln_model_layers(run->model) : 0));
     LN_TRY(ln_result_number(result, "seconds", calibrate + rest + output / 4e8));
@@ -95,8 +99,9 @@ ln_status ln__run_plan(const ln__run *run, ln_result *result)
     LN_TRY(ln_result_number(result, "profile_and_factor_seconds", rest));
     LN_TRY(ln_result_integer(result, "memory_bytes", (int64_t)memory));
     LN_TRY(ln_result_integer(result, "mapped_bytes", run->model_bytes));
-    LN_TRY(ln_result_integer(result, "least_memory_bytes",
-                             (int64_t)fmax((double)ln__run_worker_bytes(run), calib ? tokens * hidden * 4 : 0)));
+    LN_TRY(ln_result_integer(
+        result, "least_memory_bytes",
+        (int64_t)fmax(fmax((double)ln__run_worker_bytes(run), g.bytes), calib ? tokens * hidden * 4 : 0)));
     LN_TRY(ln_result_integer(result, "output_bytes", (int64_t)output));
     LN_TRY(ln_result_integer(result, "scratch_disk_bytes", (int64_t)output));
     LN_TRY(ln_result_integer(result, "gram_cache_bytes", (int64_t)(calib ? t.gram_bytes : 0)));

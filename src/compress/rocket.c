@@ -191,10 +191,11 @@ done:
     return st;
 }
 
-static ln_status factor(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
-                        const void *opts, json_t *describe, const char *what)
+static ln_status factor(ln_linop **out, const double *w, const ln__whitened *wh, const ln__option *option,
+                        ln_dtype storage, const void *opts, json_t *describe, const char *what)
 {
     ln_status st = LN_OK;
+    (void)w;
     const rocket_opts *o = opts;
     const ln__rocket_method method = method_of(o);
     const int64_t d1 = wh->d1, d2 = wh->d2;

@@ -18,6 +18,12 @@ typedef struct ln__job_layer ln__job_layer;
 
 /* ln_system.impl of the verb compress. Static storage. Callbacks that get a layer or its whitened weight are called
  * from several threads at once. */
+typedef struct ln__gathering {
+    double tokens; /* that go through the model                               */
+    double passes; /* multiply-adds per token and weight of the linear layers */
+    double bytes;  /* held at most                                            */
+} ln__gathering;
+
 typedef struct ln__compressor {
     bool whitened;                   /* needs Grams, hence a calibration text                                      */
     bool (*grams)(const void *opts); /* whether it does, where that depends on the options; NULL: as `whitened`   */
@@ -29,9 +35,10 @@ typedef struct ln__compressor {
     /* Appends at most one option per fraction to `list` (room for n + 1; items[0] is the dense one). */
     ln_status (*profile)(ln__option_list *list, const ln__whitened *wh, const double *cr, int64_t n, const void *opts,
                          const char *what);
-    /* The operator (d2, d1) for an option; describe receives method facts ("atoms", "nonzeros") for the report. */
-    ln_status (*factor)(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
-                        const void *opts, json_t *describe, const char *what);
+    /* The operator (d2, d1) for an option of the weight w (d2, d1), of which wh is the decomposition; describe receives
+     * method facts ("atoms", "nonzeros") for the report. */
+    ln_status (*factor)(ln_linop **out, const double *w, const ln__whitened *wh, const ln__option *option,
+                        ln_dtype storage, const void *opts, json_t *describe, const char *what);
     const char *const *factor_only; /* options that a profile does not depend on, NULL-terminated; or NULL */
     /* Multiply-adds of profiling one fraction of a (d1, d2) layer, and of factoring it: for `plan`. */
     double (*profile_cost)(double d1, double d2, const void *opts);
@@ -43,7 +50,9 @@ typedef struct ln__compressor {
     ln_status (*weigh)(ln__whitened *wh, ln__run *run, const ln__job_layer *layer); /* in place of whitening       */
     ln_status (*report)(const ln__run *run, ln_result *result); /* its own numbers                                */
     void (*end)(ln__run *run);
-    double (*passes)(const void *opts); /* forward passes per calibration token that gather costs: for `plan`       */
+    /* For `plan`: what gather will take, and the numbers of a layer that --remove does not decide (0: it does). */
+    void (*gathering)(ln__gathering *g, const ln__run *run);
+    int64_t (*kept)(const ln__run *run, const ln__job_layer *layer);
     /* Profile makes one option per layer whatever --remove says, and it is taken; a layer without one stays dense. */
     bool (*fixed)(const void *opts);
 } ln__compressor;

@@ -75,10 +75,10 @@ done:
     return st;
 }
 
-ln_status ln__lowrank_factor(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
-                             const void *opts, json_t *describe, const char *what)
+ln_status ln__lowrank_factor(ln_linop **out, const double *w, const ln__whitened *wh, const ln__option *option,
+                             ln_dtype storage, const void *opts, json_t *describe, const char *what)
 {
-    (void)opts;
+    (void)opts, (void)w;
     ln_status st = LN_OK;
     const int64_t k = rank_for(wh, option->cr), d1 = wh->d1, d2 = wh->d2;
     double *u = NULL, *v = NULL;

@@ -8,8 +8,8 @@
 int64_t ln__lowrank_grid(double *cr, double remove, const void *opts);
 ln_status ln__lowrank_profile(ln__option_list *list, const ln__whitened *wh, const double *cr, int64_t n,
                               const void *opts, const char *what);
-ln_status ln__lowrank_factor(ln_linop **out, const ln__whitened *wh, const ln__option *option, ln_dtype storage,
-                             const void *opts, json_t *describe, const char *what);
+ln_status ln__lowrank_factor(ln_linop **out, const double *w, const ln__whitened *wh, const ln__option *option,
+                             ln_dtype storage, const void *opts, json_t *describe, const char *what);
 double ln__lowrank_cost(double d1, double d2, const void *opts);
 
 /* Fractions 0.05, 0.10 … 0.70 and `remove` itself, and beyond it when it is larger. step: 0.05 or 0.1. */

@@ -41,7 +41,8 @@ static ln_status head(ln__buf *b, const json_t *envelope)
     static const char *const facts[] = { "seconds", "peak_bytes", "threads", "seed" };
     const json_t *results = json_object_get(envelope, "results");
     const char *recipe = ln__member(results, "recipe", ln__member(envelope, "system", ""));
-    const char *paper = ln__member(results, "paper", NULL), *kernels = ln__member(results, "machine.kernels", NULL);
+    const char *paper = ln__member(results, "paper", NULL),
+               *kernels = ln__member(json_object_get(results, "machine"), "kernels", NULL);
     ln_status st;
     LN_TRY(ln__buf_printf(b, "# linnet %s %s\n\n", ln__member(envelope, "verb", ""), recipe));
     if (paper)
@@ -57,6 +58,8 @@ static ln_status head(ln__buf *b, const json_t *envelope)
         LN_TRY(put_value(b, facts[i], v));
     }
     LN_TRY(ln__buf_printf(b, "%s%s.\n", kernels ? ", kernels " : "", kernels ? kernels : ""));
+    if (json_is_true(json_object_get(results, "resumed")))
+        LN_TRY(ln__buf_puts(b, "The run was resumed: time and memory are those of its last part.\n"));
 done:
     return st;
 }
@@ -102,7 +105,9 @@ static ln_status rows(ln__buf *b, const char *title, const json_t *array)
         int64_t c = 0;
         while (c < n && strcmp(column[c], key) != 0)
             c++;
-        if (c == n && n < MAX_COLUMNS)
+        if (c == MAX_COLUMNS)
+            LN_FAIL(LN_ERR_UNSUPPORTED, "report: a table of more than %d columns", MAX_COLUMNS);
+        if (c == n)
             column[n++] = key;
     }
     LN_TRY(ln__buf_puts(b, "\n## "));

@@ -8,12 +8,7 @@
 #include "train/systems.h"
 
 static const ln_system *const systems[] = {
-    &ln__system_rocket,
-    &ln__system_fwsvd,
-    &ln__system_whitened,
-    &ln__system_svd,
-    &ln__system_gpt,
-    NULL,
+    &ln__system_rocket, &ln__system_fwsvd, &ln__system_whitened, &ln__system_svd, &ln__system_gpt, NULL,
 };
 
 const ln_system *const *ln_systems(void)

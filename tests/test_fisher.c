@@ -335,7 +335,8 @@ int main(void)
                                         cmocka_unit_test(a_softmax_layer_by_differences_and_numpy),
                                         cmocka_unit_test(misuse_is_named),
                                         cmocka_unit_test(threads_do_not_change_a_byte),
-                                        cmocka_unit_test_setup_teardown(files_go_on_where_they_stopped, make_scratch, remove_scratch),
+                                        cmocka_unit_test_setup_teardown(files_go_on_where_they_stopped, make_scratch,
+                                                                        remove_scratch),
                                         cmocka_unit_test(want_of_memory_is_clean) };
     return cmocka_run_group_tests_name("fisher", tests, NULL, NULL);
 }

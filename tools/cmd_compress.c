@@ -69,7 +69,7 @@ const cli_verb cmd_plan = {
     .operands = "VERB …",
     .example = "linnet plan compress rocket smollm2.gguf --calib valid.txt --remove 0.2",
     .details =
-        "VERB is compress or train, with the operands and options of the run; -o may be left out, nothing is written.",
+        "VERB is one that computes, with the operands and options of the run; -o may be left out, nothing is written.",
     .max_operands = CLI_MANY,
     .run = run_plan,
 };

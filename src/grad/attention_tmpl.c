@@ -27,7 +27,7 @@ static ln_status NAME(forward_tile)(const job *j, int64_t b, int64_t h, int64_t 
 {
     const double slope = slope_of(j, h);
     const int64_t rows = LN_MIN(TILE_Q, j->Tq - i), g = h / (j->H / j->G);
-    double top[TILE_Q], sum[TILE_Q];
+    double top[TILE_Q] = { 0 }, sum[TILE_Q] = { 0 };
     int64_t lo, hi, a, e;
     REAL *o = NAME(at)(&j->o, b, i, h), *lse = (REAL *)j->lse + (b * j->H + h) * j->Tq + i;
     ln_status st = LN_OK;

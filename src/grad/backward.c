@@ -82,7 +82,7 @@ static ln_status backward_of(ln_tape *t, ln__node *n)
     for (int i = 0; i < n->nin; i++) {
         gin[i] = NULL;
         add[i] = false;
-        if (ln_var_wants_grad(n->in[i]))
+        if (n->in[i] && ln_var_wants_grad(n->in[i]))
             LN_TRY(destination(&gin[i], &add[i], t, n->in[i]));
         for (int k = 0; k < i; k++) /* the same variable twice: the second contribution adds to the first */
             add[i] = add[i] || (gin[i] && gin[k] == gin[i]);

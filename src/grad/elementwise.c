@@ -273,7 +273,7 @@ static void binary_run(binary_job *j, const ln__node *n)
     if (j->l.n == 1) {
         ln__parallel_for(y->count, CHUNK, binary_chunk, j);
     } else {
-        const int64_t inner = j->l.dim[j->l.n - 1];
+        const int64_t inner = LN_MAX(j->l.dim[j->l.n - 1], 1);
         ln__parallel_for(y->count / inner, LN_MAX(CHUNK / inner, 1), binary_lines, j);
     }
 }

@@ -31,6 +31,8 @@ ln_status ln__reduce_infer(ln_tape *t, ln__node *n, ln_dtype dt, int64_t least)
     int ndim = 0;
     LN_TRY(ln__want_float(n, 0, -1));
     const ln_var *x = n->in[0];
+    if (!x) /* told already */
+        return LN_ERR_ARG;
     if (a->axis != LN_ALL)
         LN_TRY(ln__axis(n, &a->axis, x->ndim));
     for (int i = 0; i < x->ndim; i++) {

@@ -27,7 +27,8 @@ typedef enum kind { SUM, SUM_BACK, PROD, PROD_BACK, SCAN, SCAN_BACK } kind;
 typedef struct scan_job {
     kind what;
     const ln__node *node;
-    const ln__back *g;
+    bool back;
+    ln__back g; /* of backward passes */
     ln__span s;
     bool f64;
 } scan_job;
@@ -39,19 +40,19 @@ typedef struct scan_job {
         const ln__node *n = j->node;                                                                                   \
         const int64_t at = o * j->s.size * j->s.inner + c, step = j->s.inner, size = j->s.size;                        \
         REAL *y = (REAL *)n->out[0]->data + at;                                                                        \
-        const REAL *x = (const REAL *)n->in[0]->data + at, *g = j->g ? (const REAL *)j->g->out[0] + at : NULL;         \
+        const REAL *x = (const REAL *)n->in[0]->data + at, *g = j->back ? (const REAL *)j->g.out[0] + at : NULL;       \
         switch (j->what) {                                                                                             \
         case SUM:                                                                                                      \
             cumsum_##type(y, x, size, step, wide, false, false);                                                       \
             break;                                                                                                     \
         case SUM_BACK:                                                                                                 \
-            cumsum_##type((REAL *)j->g->in[0] + at, g, size, step, wide, true, j->g->add[0]);                          \
+            cumsum_##type((REAL *)j->g.in[0] + at, g, size, step, wide, true, j->g.add[0]);                            \
             break;                                                                                                     \
         case PROD:                                                                                                     \
             cumprod_##type(y, x, size, step, wide);                                                                    \
             break;                                                                                                     \
         case PROD_BACK:                                                                                                \
-            cumprod_back_##type((REAL *)j->g->in[0] + at, g, x, y, size, step, wide, j->g->add[0]);                    \
+            cumprod_back_##type((REAL *)j->g.in[0] + at, g, x, y, size, step, wide, j->g.add[0]);                      \
             break;                                                                                                     \
         default: {                                                                                                     \
             const REAL *start = n->in[2] ? (const REAL *)n->in[2]->data + o * step + c : NULL;                         \
@@ -59,10 +60,10 @@ typedef struct scan_job {
                 scan_##type(y, x, (const REAL *)n->in[1]->data + at, start, size, step, wide);                         \
                 break;                                                                                                 \
             }                                                                                                          \
-            REAL *d[3] = { j->g->in[0], j->g->in[1], j->g->in[2] };                                                    \
+            REAL *d[3] = { j->g.in[0], j->g.in[1], j->g.in[2] };                                                       \
             for (int i = 0; i < 3; i++)                                                                                \
                 d[i] = d[i] ? d[i] + (i < 2 ? at : o * step + c) : NULL;                                               \
-            scan_back_##type(d, j->g->add, g, x, y, start, size, step, wide);                                          \
+            scan_back_##type(d, j->g.add, g, x, y, start, size, step, wide);                                           \
         }                                                                                                              \
         }                                                                                                              \
     }
@@ -81,7 +82,9 @@ static void scan_chunk(void *ctx, int64_t begin, int64_t end)
 
 static ln_status run(const ln__node *n, const ln__back *g, kind what)
 {
-    scan_job j = { .what = what, .node = n, .g = g, .f64 = n->in[0]->dtype == LN_F64 };
+    scan_job j = { .what = what, .node = n, .back = g != NULL, .f64 = n->in[0]->dtype == LN_F64 };
+    if (g)
+        j.g = *g;
     j.s = ln__span_of(n->in[0], what >= SCAN ? 1 : ((const scan_attrs *)n->attrs)->axis);
     if (what < SCAN && g && !g->in[0])
         return LN_OK;

@@ -197,9 +197,9 @@ static ln_var *permute_build(ln_tape *t, ln__case *c, int k)
 {
     switch (k) {
     case 0:
-        return ln_permute(t, ln__case_leaf(t, c, LN_DIMS(2, 3, 4), -1, 1), (int[]){ 2, 0, 1 });
+        return ln_permute(t, ln__case_leaf(t, c, LN_DIMS(2, 3, 4), -1, 1), (int[LN_MAX_DIMS]){ 2, 0, 1 });
     case 1:
-        return ln_permute(t, ln__case_leaf(t, c, LN_DIMS(3, 0, 2, 1), -1, 1), (int[]){ -1, 1, 0, 2 });
+        return ln_permute(t, ln__case_leaf(t, c, LN_DIMS(3, 0, 2, 1), -1, 1), (int[LN_MAX_DIMS]){ -1, 1, 0, 2 });
     case 2:
         return ln_transpose(t, ln__case_leaf(t, c, LN_DIMS(67, 35), -1, 1), 0, -1);
     default:

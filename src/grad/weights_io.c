@@ -119,7 +119,7 @@ ln_status ln_weights_load(ln_weights *w, const char *path)
     if (!w->data)
         return ln__fail(LN_ERR_ARG, "%s: the set of weights is not sealed", path);
     LN_TRY(ln_archive_open(&a, path));
-    LN_TRY(LN_NEW0(&found, w->names.n + 1));
+    LN_TRY(ln__calloc((void **)&found, (size_t)w->names.n + 1, sizeof(ln_tensor *)));
     for (int64_t i = 0; i < w->names.n; i++)
         LN_TRY(look(&f, &found[i], w, i, a));
     if (f.n > MOST_FAULTS)

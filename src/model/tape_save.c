@@ -120,6 +120,8 @@ done:
 /* W + scale B A in f32. */
 static ln_status merged(ln_linop **out, const ln__tape_linear *l)
 {
+    if (!l->up || !l->a)
+        return ln__fail(LN_ERR_ARG, "a layer without a pair has nothing to merge");
     const int64_t rows = l->up->dim[0], r = l->up->dim[1], cols = l->a->dim[1];
     ln_tensor *w = NULL;
     ln_status st;

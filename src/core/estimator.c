@@ -25,6 +25,7 @@ ln_status ln_estimate(const ln_system *system, const ln_job *job, const void *op
         return ln__fail(LN_ERR_ARG, "estimate: a system and a job are needed");
     LN_TRY(job_ok(system, job));
     LN_TRY(ln__calloc(&own, 1, system->opts_size));
+    ln_params_defaults(system->params, own);
     LN_TRY(ln__opts_adopt(own, system->opts_size, opts, system->params, system->name));
     const ln_estimator *e = system->impl;
     LN_TRY(e->run(job, own, result));

@@ -1,0 +1,19 @@
+/* outdir.h - an output directory of plain files that appears complete or not at all. */
+#ifndef LINNET_CORE_OUTDIR_H
+#define LINNET_CORE_OUTDIR_H
+
+#include "core/core.h"
+
+typedef struct ln__outdir ln__outdir;
+
+/* Would it be refused? There already and not empty without `force`, or a file. For the start of a long run: nothing is
+ * made. */
+ln_status ln__outdir_check(const char *path, bool force);
+/* Makes DIR.new-PID beside it, to be filled with files (no directories). */
+ln_status ln__outdir_open(ln__outdir **out, const char *path, bool force);
+const char *ln__outdir_path(const ln__outdir *o); /* where to write */
+/* Renames into place; what was there is removed. The handle stays to be freed. */
+ln_status ln__outdir_commit(ln__outdir *o);
+void ln__outdir_free(ln__outdir *o); /* without commit: nothing is left. NULL is fine */
+
+#endif

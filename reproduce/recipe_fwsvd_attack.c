@@ -4,6 +4,7 @@
 #include "compress/fisher_pass.h"
 #include "compress/fwsvd_layer.h"
 #include "compress/run.h"
+#include "model/checkpoint.h"
 
 typedef struct attack {
     ln_model *m;

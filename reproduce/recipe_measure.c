@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/checkpoint.h"
+#include "model/checkpoint.h"
 #include "core/json.h"
 
 ln_status measure_data_find(measure_data *data, const recipe_opts *opts)

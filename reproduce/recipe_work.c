@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "compress/checkpoint.h"
+#include "model/checkpoint.h"
 #include "core/file.h"
 
 ln_status work_dir_begin(work_dir *w, const recipe_opts *opts)

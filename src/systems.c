@@ -4,11 +4,14 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "adapt/systems.h"
 #include "compress/systems.h"
 #include "train/systems.h"
 
 static const ln_system *const systems[] = {
-    &ln__system_rocket, &ln__system_fwsvd, &ln__system_whitened, &ln__system_svd, &ln__system_gpt, NULL,
+    &ln__system_rocket, &ln__system_fwsvd, &ln__system_whitened,
+    &ln__system_svd,    &ln__system_gpt,   &ln__system_full,
+    &ln__system_lora,   &ln__system_heal,  NULL,
 };
 
 const ln_system *const *ln_systems(void)

@@ -21,7 +21,7 @@
 #include <linnet/eval.h>
 #include <linnet/io.h>
 
-#include "compress/checkpoint.h"
+#include "model/checkpoint.h"
 #include "compress/systems.h"
 #include "linop/scratch.h"
 #include "core/file.h"

@@ -9,6 +9,7 @@ typedef struct convert_opts {
     int32_t type;
     int32_t merge;
     int32_t force;
+    const char *adapter;
 } convert_opts;
 
 static const ln_param params[] = {
@@ -18,6 +19,8 @@ static const ln_param params[] = {
     LN_P_CHOICE(convert_opts, type, 1, "f32|f16|bf16|q8_0|q4_0|q4_1",
                 "element type of the matrices; the q types are for GGUF"),
     LN_P_BOOL(convert_opts, merge, 0, "make dense weights of factored layers, for other programs to load"),
+    LN_P_TEXT(convert_opts, adapter, NULL, "DIR",
+              "merge the LoRA adapter in it (of linnet tune lora, or peft) into the weights"),
     LN_P_BOOL(convert_opts, force, 0, "replace an output that is already there"),
     LN_P_END,
 };
@@ -33,6 +36,7 @@ static ln_status run(cli_ctx *ctx)
     c.gguf = len > 5 && strcmp(o->out + len - 5, ".gguf") == 0;
     c.type = types[o->type];
     c.force = o->force;
+    c.adapter = o->adapter;
     c.progress = ln__progress_show;
     c.payload = &ctx->progress;
     if (!c.gguf && ln_dtype_block(c.type) > 1)
@@ -40,6 +44,8 @@ static ln_status run(cli_ctx *ctx)
                 o->out);
     LN_TRY(ln_convert(ctx->operand[0], o->out, &c, ctx->result));
     LN_TRY(cli_input(ctx, ctx->operand[0]));
+    if (o->adapter)
+        LN_TRY(cli_input(ctx, o->adapter));
     ln__progress_end(&ctx->progress);
     cli_say(ctx, "%s\n", o->out);
     cli_say_results(ctx);

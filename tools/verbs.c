@@ -4,11 +4,11 @@
 #include "cli.h"
 
 extern const cli_verb cmd_list, cmd_info, cmd_plan, cmd_convert, cmd_eval, cmd_generate, cmd_tokenize, cmd_compress,
-    cmd_train, cmd_bench, cmd_reproduce, cmd_help;
+    cmd_train, cmd_tune, cmd_bench, cmd_reproduce, cmd_help;
 
-const cli_verb *const cli_verbs[] = { &cmd_list,      &cmd_info, &cmd_plan,     &cmd_train,    &cmd_compress,
-                                      &cmd_convert,   &cmd_eval, &cmd_generate, &cmd_tokenize, &cmd_bench,
-                                      &cmd_reproduce, &cmd_help, NULL };
+const cli_verb *const cli_verbs[] = { &cmd_list,     &cmd_info,      &cmd_plan, &cmd_train,    &cmd_tune,
+                                      &cmd_compress, &cmd_convert,   &cmd_eval, &cmd_generate, &cmd_tokenize,
+                                      &cmd_bench,    &cmd_reproduce, &cmd_help, NULL };
 
 const cli_verb *cli_verb_find(const char *name)
 {

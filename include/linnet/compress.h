@@ -60,12 +60,13 @@ typedef struct ln_convert_opts {
     int32_t gguf;  /* output is one GGUF file, else a Hugging Face directory                   */
     ln_dtype type; /* storage of matrices: F32 F16 BF16, for GGUF also Q8_0 Q4_0 Q4_1          */
     int32_t force;
+    const char *adapter; /* directory of a LoRA adapter as peft writes it: merged into the weights; NULL: none    */
     ln_progress_fn progress;
     void *payload;
 } ln_convert_opts;
 #define LN_CONVERT_OPTS_INIT                                                                                           \
     {                                                                                                                  \
-        sizeof(ln_convert_opts), 0, 0, LN_F16, 0, NULL, NULL                                                           \
+        sizeof(ln_convert_opts), 0, 0, LN_F16, 0, NULL, NULL, NULL                                                     \
     }
 LN_API LN_MUST_CHECK ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *opts,
                                           ln_result *result);

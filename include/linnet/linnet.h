@@ -17,5 +17,6 @@
 #include <linnet/tensor.h>
 #include <linnet/tokenizer.h>
 #include <linnet/train.h>
+#include <linnet/tune.h>
 
 #endif

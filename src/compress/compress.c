@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "compress/checkpoint.h"
+#include "model/checkpoint.h"
 #include "compress/factor.h"
 #include "compress/run.h"
 #include "core/file.h"
@@ -47,44 +47,6 @@ static const ln_param params[] = {
 const ln_param *ln_compress_params(void)
 {
     return params;
-}
-
-ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path)
-{
-    ln_status st = LN_OK;
-    char **names = NULL, *file = NULL;
-    int64_t n = 0;
-    XXH64_state_t *h = NULL;
-    if (!ln__file_is_dir(path))
-        return ln__file_xxh64(hash, bytes, path);
-    LN_TRY(ln__dir_list(&names, &n, path));
-    h = XXH64_createState();
-    if (!h)
-        LN_FAIL(LN_ERR_NOMEM, "out of memory");
-    XXH64_reset(h, 0);
-    *bytes = 0;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t part;
-        int64_t size;
-        const char *dot = strrchr(names[i], '.');
-        if (!dot || (strcmp(dot, ".safetensors") != 0 && strcmp(dot, ".json") != 0))
-            continue;
-        LN_TRY(ln__path_join(&file, path, names[i]));
-        LN_TRY(ln__file_xxh64(&part, &size, file));
-        XXH64_update(h, names[i], strlen(names[i]) + 1);
-        XXH64_update(h, &part, sizeof part);
-        *bytes += size;
-        ln__free(file);
-        file = NULL;
-    }
-    *hash = XXH64_digest(h);
-done:
-    for (int64_t i = 0; i < n; i++)
-        ln__free(names[i]);
-    ln__free(names);
-    ln__free(file);
-    XXH64_freeState(h);
-    return st;
 }
 
 /* Adds "name=value" of every option but those that do not change the outcome. */

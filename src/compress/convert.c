@@ -3,10 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compress/checkpoint.h"
+#include "compress/convert.h"
 #include "compress/run.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "model/adapter.h"
 #include "model/model.h"
 
 static ln_status check_type(const ln_convert_opts *o)
@@ -103,6 +104,7 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
     ln_status st = LN_OK;
     ln_convert_opts o = LN_CONVERT_OPTS_INIT;
     ln_model *m = NULL;
+    int64_t merged = 0;
     LN_TRY(ln__opts_adopt(&o, sizeof o, opts, NULL, "convert"));
     LN_TRY(check_type(&o));
     if (!out || !*out)
@@ -111,6 +113,8 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
     LN_TRY(!o.gguf && model ? ln__checkpoint_spares(out, model, true) : LN_OK);
     LN_TRY(ln_model_open(&m, model));
     LN_TRY(check_merge(m, &o));
+    if (o.adapter)
+        LN_TRY(ln__adapter_merge(m, o.adapter, &merged));
     const ln__checkpoint_plan plan = {
         .model = m, .type = o.type, .merge = true, .progress = o.progress, .payload = o.payload
     };
@@ -119,6 +123,8 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
         LN_TRY(ln__fail_in(st, "%s", model));
     LN_TRY(st);
     LN_TRY(report(result, m, model, out, &o));
+    if (result && o.adapter)
+        LN_TRY(ln_result_integer(result, "adapted_layers", merged));
 done:
     ln_model_release(m);
     return st;

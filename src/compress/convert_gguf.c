@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/checkpoint.h"
+#include "compress/convert.h"
 #include "compress/gguf_tokenizer.h"
 #include "core/json.h"
 #include "io/gguf.h"

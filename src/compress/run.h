@@ -118,8 +118,6 @@ ln_status ln__run_factor_layer(ln__run *run, ln__job_layer *layer, const ln__whi
 ln_status ln__profile_json(json_t **out, const ln__run *run);
 ln_status ln__profile_read(ln__run *run, const char *path);
 
-/* Content hash and size of a checkpoint: its file, or the weight, config and tokenizer files of its directory. */
-ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path);
 ln_dtype ln__storage_dtype(int32_t storage);
 const char *ln__layer_kind(const char *name); /* "q_proj": the last part of a module path */
 

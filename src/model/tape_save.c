@@ -8,8 +8,8 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "grad/tape.h"
-#include "linalg/linalg.h"
 #include "linop/linop.h"
+#include "model/adapter.h"
 #include "model/tape.h"
 
 /* ---- files ---- */
@@ -117,21 +117,11 @@ done:
 
 /* ---- back into a model ---- */
 
-/* W + scale B A in f32. */
 static ln_status merged(ln_linop **out, const ln__tape_linear *l)
 {
     if (!l->up || !l->a)
         return ln__fail(LN_ERR_ARG, "a layer without a pair has nothing to merge");
-    const int64_t rows = l->up->dim[0], r = l->up->dim[1], cols = l->a->dim[1];
-    ln_tensor *w = NULL;
-    ln_status st;
-    LN_TRY(ln_linop_to_dense(&w, l->op, LN_F32));
-    LN_TRY(ln__sgemm(false, false, rows, cols, r, (float)l->scale, l->up->data, r, l->a->data, cols, 1,
-                     ln_tensor_data(w), cols));
-    LN_TRY(ln_linop_dense(out, w));
-done:
-    ln_tensor_release(w);
-    return st;
+    return ln__lora_merged(out, l->op, l->a->data, l->up->data, l->up->dim[1], l->scale);
 }
 
 /* The weight in a storage type. */

@@ -1,4 +1,4 @@
-/* gpt_report.c - what a run was, for the result envelope: numbers, the curves of its log (those of earlier, interrupted
+/* lm_report.c - what a run was, for the result envelope: numbers, the curves of its log (those of earlier, interrupted
  * parts included), a last sample. */
 #include <math.h>
 #include <string.h>
@@ -6,9 +6,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "io/lines.h"
-#include "train/gpt.h"
+#include "model/lm.h"
 
-void ln__gpt_say(const ln__gpt *g, const char *fmt, ...)
+void ln__lm_say(const ln__lm *g, const char *fmt, ...)
 {
     char *line = NULL;
     va_list args, again;
@@ -89,7 +89,7 @@ done:
     return st;
 }
 
-static ln_status add_curves(const ln__gpt *g, ln_result *result)
+static ln_status add_curves(ln__lm *g, ln_result *result)
 {
     ln_status st = LN_OK;
     curves c = { 0 };
@@ -105,12 +105,12 @@ done:
     return st;
 }
 
-static ln_status add_sample(const ln__gpt *g, ln_result *result)
+static ln_status add_sample(ln__lm *g, ln_result *result)
 {
     ln_status st = LN_OK;
     char *text = NULL, *fine = NULL;
     size_t bytes = 0, fine_bytes = 0;
-    LN_TRY(ln__gpt_sample(&text, &bytes, (ln__gpt *)(uintptr_t)g, g->o.seed));
+    LN_TRY(ln__lm_sample(&text, &bytes, g, g->o.seed));
     LN_TRY(ln_text_repair(&fine, &fine_bytes, text, bytes));
     LN_TRY(ln_result_text(result, "sample", fine));
 done:
@@ -119,7 +119,7 @@ done:
     return st;
 }
 
-ln_status ln__gpt_report(const ln__gpt *g, const ln_train_report *r, ln_result *result)
+ln_status ln__lm_report(ln__lm *g, const ln_train_report *r, ln_result *result)
 {
     static const char *const ends[] = { "all steps done", "out of time", "no more progress", "cancelled" };
     ln_status st = LN_OK;
@@ -133,6 +133,8 @@ ln_status ln__gpt_report(const ln__gpt *g, const ln_train_report *r, ln_result *
     LN_TRY(ln_result_integer(result, "skipped_steps", r->skipped));
     if (isfinite(r->smooth))
         LN_TRY(ln_result_number(result, "train_loss", r->smooth));
+    if (isfinite(g->before))
+        LN_TRY(ln_result_number(result, "valid_loss_before", g->before));
     if (isfinite(r->best)) {
         LN_TRY(ln_result_number(result, "valid_loss", r->best));
         LN_TRY(ln_result_integer(result, "valid_loss_step", r->best_step));

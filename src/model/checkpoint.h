@@ -1,6 +1,6 @@
-/* checkpoint.h - writing a model as a checkpoint directory or a GGUF file. */
-#ifndef LINNET_COMPRESS_CHECKPOINT_H
-#define LINNET_COMPRESS_CHECKPOINT_H
+/* checkpoint.h - writing a model as a checkpoint directory. GGUF: compress/convert.h. */
+#ifndef LINNET_MODEL_CHECKPOINT_H
+#define LINNET_MODEL_CHECKPOINT_H
 
 #include <jansson.h>
 #include <linnet/model.h>
@@ -22,8 +22,10 @@ typedef struct ln__checkpoint_plan {
 
 /* model.safetensors, config.json, tokenizer.json and tokenizer_config.json into an existing directory. */
 ln_status ln__checkpoint_write_dir(const char *dir, const ln__checkpoint_plan *plan);
-/* One GGUF file: llama family and BERT, q and k rows permuted as the format wants them for llama. Always merged. */
-ln_status ln__checkpoint_write_gguf(const char *path, const ln__checkpoint_plan *plan);
+/* Its last two files. */
+ln_status ln__checkpoint_write_tokenizer(const char *dir, const ln_tokenizer *t);
+/* Content hash and size of a checkpoint: its file, or the weight, config and tokenizer files of its directory. */
+ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path);
 
 /* `dir` appears complete under `final`: an old one is moved away first and removed last. */
 ln_status ln__checkpoint_publish(const char *dir, const char *final);

@@ -1,4 +1,4 @@
-/* gpt_sample.c - text from the model as it is now. The tape has no cache of keys and values, so each token costs a pass
+/* lm_sample.c - text from the model as it is now. The tape has no cache of keys and values, so each token costs a pass
  * over the window; a few hundred tokens cost about as much as two steps of training. */
 #include <errno.h>
 #include <string.h>
@@ -6,9 +6,9 @@
 #include <linnet/generate.h>
 
 #include "core/file.h"
-#include "train/gpt.h"
+#include "model/lm.h"
 
-static ln_status ready(ln__gpt *g)
+static ln_status ready(ln__lm *g)
 {
     ln_status st = LN_OK;
     ln_tape_opts o = LN_TAPE_OPTS_INIT;
@@ -22,7 +22,7 @@ done:
 }
 
 /* Logits after the last of n tokens. */
-static ln_status next_logits(ln__gpt *g, const int32_t *ids, int64_t n)
+static ln_status next_logits(ln__lm *g, const int32_t *ids, int64_t n)
 {
     ln_status st = LN_OK;
     ln_tape *t = g->sampler;
@@ -36,7 +36,7 @@ done:
     return st;
 }
 
-ln_status ln__gpt_sample(char **text, size_t *bytes, ln__gpt *g, int64_t seed)
+ln_status ln__lm_sample(char **text, size_t *bytes, ln__lm *g, int64_t seed)
 {
     ln_status st = LN_OK;
     int32_t *prompt = NULL, *ids = NULL;
@@ -84,13 +84,13 @@ done:
     return st;
 }
 
-ln_status ln__gpt_show_sample(ln__gpt *g, int64_t step)
+ln_status ln__lm_show_sample(ln__lm *g, int64_t step)
 {
     ln_status st = LN_OK;
     char *text = NULL, *path = NULL;
     size_t bytes = 0;
     FILE *f = NULL;
-    LN_TRY(ln__gpt_sample(&text, &bytes, g, g->o.seed + step));
+    LN_TRY(ln__lm_sample(&text, &bytes, g, g->o.seed + step));
     LN_TRY(ln__path_join(&path, g->out, "samples.txt"));
     if (!g->sampled && g->o.resume)
         LN_TRY(keep_samples(path, step));
@@ -105,7 +105,7 @@ ln_status ln__gpt_show_sample(ln__gpt *g, int64_t step)
     good = fclose(f) == 0 && good;
     if (!good)
         st = ln__fail_os(path, "write", errno);
-    ln__gpt_say(g, "%s", text);
+    ln__lm_say(g, "%s", text);
 done:
     ln_free(text);
     ln__free(path);

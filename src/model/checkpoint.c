@@ -1,5 +1,5 @@
 /* checkpoint.c - a model directory as transformers (dense) or linnet (factored) load it. */
-#include "compress/checkpoint.h"
+#include "model/checkpoint.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "core/file.h"
 #include "core/json.h"
@@ -187,6 +188,15 @@ done:
     return st;
 }
 
+ln_status ln__checkpoint_write_tokenizer(const char *dir, const ln_tokenizer *t)
+{
+    ln_status st = LN_OK;
+    LN_TRY(write_tokenizer(dir, "tokenizer.json", t, ln_tokenizer_to_json));
+    LN_TRY(write_tokenizer(dir, "tokenizer_config.json", t, ln_tokenizer_config_to_json));
+done:
+    return st;
+}
+
 ln_status ln__checkpoint_write_dir(const char *dir, const ln__checkpoint_plan *plan)
 {
     ln_status st = LN_OK;
@@ -195,12 +205,48 @@ ln_status ln__checkpoint_write_dir(const char *dir, const ln__checkpoint_plan *p
     LN_TRY(ln__path_join(&path, dir, "model.safetensors"));
     LN_TRY(write_weights(path, plan));
     LN_TRY(write_config(dir, plan));
-    if (t) {
-        LN_TRY(write_tokenizer(dir, "tokenizer.json", t, ln_tokenizer_to_json));
-        LN_TRY(write_tokenizer(dir, "tokenizer_config.json", t, ln_tokenizer_config_to_json));
-    }
+    if (t)
+        LN_TRY(ln__checkpoint_write_tokenizer(dir, t));
 done:
     ln__free(path);
+    return st;
+}
+
+ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path)
+{
+    ln_status st = LN_OK;
+    char **names = NULL, *file = NULL;
+    int64_t n = 0;
+    XXH64_state_t *h = NULL;
+    if (!ln__file_is_dir(path))
+        return ln__file_xxh64(hash, bytes, path);
+    LN_TRY(ln__dir_list(&names, &n, path));
+    h = XXH64_createState();
+    if (!h)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    XXH64_reset(h, 0);
+    *bytes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t part;
+        int64_t size;
+        const char *dot = strrchr(names[i], '.');
+        if (!dot || (strcmp(dot, ".safetensors") != 0 && strcmp(dot, ".json") != 0))
+            continue;
+        LN_TRY(ln__path_join(&file, path, names[i]));
+        LN_TRY(ln__file_xxh64(&part, &size, file));
+        XXH64_update(h, names[i], strlen(names[i]) + 1);
+        XXH64_update(h, &part, sizeof part);
+        *bytes += size;
+        ln__free(file);
+        file = NULL;
+    }
+    *hash = XXH64_digest(h);
+done:
+    for (int64_t i = 0; i < n; i++)
+        ln__free(names[i]);
+    ln__free(names);
+    ln__free(file);
+    XXH64_freeState(h);
     return st;
 }
 

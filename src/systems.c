@@ -6,13 +6,25 @@
 
 #include "adapt/systems.h"
 #include "compress/systems.h"
+#include "solve/systems.h"
 #include "train/systems.h"
 
+/* clang-format off: one a line, so that additions do not touch each other */
 static const ln_system *const systems[] = {
-    &ln__system_rocket, &ln__system_fwsvd, &ln__system_whitened,
-    &ln__system_svd,    &ln__system_gpt,   &ln__system_full,
-    &ln__system_lora,   &ln__system_heal,  NULL,
+    &ln__system_rocket,
+    &ln__system_fwsvd,
+    &ln__system_whitened,
+    &ln__system_svd,
+    &ln__system_gpt,
+    &ln__system_full,
+    &ln__system_lora,
+    &ln__system_heal,
+    &ln__system_lasso,
+    &ln__system_elasticnet,
+    &ln__system_ridge,
+    NULL,
 };
+/* clang-format on */
 
 const ln_system *const *ln_systems(void)
 {

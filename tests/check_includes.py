@@ -17,6 +17,7 @@ PUBLIC = {
     "base.h": "core", "params.h": "core", "tensor.h": "core", "result.h": "core", "system.h": "core", "estimator.h": "core",
     "io.h": "io", "tokenizer.h": "text", "linop.h": "linop", "tape.h": "grad", "ops.h": "grad", "train.h": "grad",
     "model.h": "model", "generate.h": "model", "eval.h": "model", "compress.h": "compress", "gpt.h": "train", "tune.h": "adapt",
+    "regress.h": "solve",
     "linnet.h": "*",
 }
 C_LIBRARY = {"stdbool.h", "stddef.h", "stdint.h", "stdio.h"}

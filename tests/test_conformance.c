@@ -6,11 +6,27 @@
 
 #include <jansson.h>
 
+#include <linnet/regress.h>
+
 #include "core/file.h"
 
 /* ---- the verbs ---- */
 
+static const char *make_regress(ln_job *job, defect d)
+{
+    static ln_regress_opts shared;
+    static char path[128];
+    snprintf(path, sizeof path, "%s", scratch("regress.csv"));
+    write_numbers(path, "speed,mass,heat,cost,rain,y", 40, 6, 3, d);
+    shared = (ln_regress_opts)LN_REGRESS_OPTS_INIT;
+    shared.target = "heat";
+    job->input[job->inputs++] = path;
+    job->shared = &shared;
+    return d == NOT_FINITE ? "'mass'" : d == WRONG_SHAPE ? "line 8" : "regress.csv";
+}
+
 static const fixture fixtures[] = {
+    { "regress", make_regress },
     { NULL, NULL },
 };
 

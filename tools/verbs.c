@@ -3,12 +3,41 @@
 
 #include "cli.h"
 
-extern const cli_verb cmd_list, cmd_info, cmd_plan, cmd_convert, cmd_eval, cmd_generate, cmd_tokenize, cmd_compress,
-    cmd_train, cmd_tune, cmd_bench, cmd_reproduce, cmd_help;
+/* clang-format off: one a line, so that additions do not touch each other */
+extern const cli_verb
+    cmd_list,
+    cmd_info,
+    cmd_plan,
+    cmd_train,
+    cmd_tune,
+    cmd_compress,
+    cmd_convert,
+    cmd_eval,
+    cmd_generate,
+    cmd_tokenize,
+    cmd_regress,
+    cmd_bench,
+    cmd_reproduce,
+    cmd_help;
 
-const cli_verb *const cli_verbs[] = { &cmd_list,     &cmd_info,      &cmd_plan, &cmd_train,    &cmd_tune,
-                                      &cmd_compress, &cmd_convert,   &cmd_eval, &cmd_generate, &cmd_tokenize,
-                                      &cmd_bench,    &cmd_reproduce, &cmd_help, NULL };
+const cli_verb *const cli_verbs[] = {
+    &cmd_list,
+    &cmd_info,
+    &cmd_plan,
+    &cmd_train,
+    &cmd_tune,
+    &cmd_compress,
+    &cmd_convert,
+    &cmd_eval,
+    &cmd_generate,
+    &cmd_tokenize,
+    &cmd_regress,
+    &cmd_bench,
+    &cmd_reproduce,
+    &cmd_help,
+    NULL,
+};
+/* clang-format on */
 
 const cli_verb *cli_verb_find(const char *name)
 {

@@ -12,6 +12,7 @@
 #include <linnet/linop.h>
 #include <linnet/model.h>
 #include <linnet/params.h>
+#include <linnet/regress.h>
 #include <linnet/result.h>
 #include <linnet/system.h>
 #include <linnet/tensor.h>

@@ -5,6 +5,7 @@
 #include "numbers.h"
 
 #include "core/core.h"
+#include "linop/csr.h"
 #include "linop/linop.h"
 
 /* Uniform numbers in [-scale, scale); a fraction `zeros` of them is 0. Strides in elements when not row-major. */
@@ -29,7 +30,8 @@ typedef enum fix_shape {
     FIX_NARROWED,   /* rows further apart than they are long */
     FIX_STRIDED,    /* neither rows nor columns contiguous */
     FIX_LOWRANK,
-    FIX_DICT
+    FIX_DICT,
+    FIX_CSR
 } fix_shape;
 
 typedef struct fix_kind {
@@ -61,6 +63,8 @@ static const fix_kind fix_kinds[] = {
     { "dict f16", FIX_DICT, LN_F16 },
     { "dict bf16", FIX_DICT, LN_BF16 },
     { "dict f64", FIX_DICT, LN_F64 },
+    { "csr f32", FIX_CSR, LN_F32 },
+    { "csr f64", FIX_CSR, LN_F64 },
 };
 
 static inline ln_tensor *fix_view(const fix_kind *k, int64_t rows, int64_t cols)
@@ -106,6 +110,14 @@ static inline ln_linop *fix_op(const fix_kind *k, int64_t rows, int64_t cols)
         assert_int_equal(dict ? ln_linop_dict(&op, v, u, k->dt) : ln_linop_lowrank(&op, u, v), LN_OK);
         ln_tensor_release(u);
         ln_tensor_release(v);
+    } else if (k->shape == FIX_CSR) {
+        ln_tensor *w = fix_matrix(rows, cols, k->dt, 0.7, 1, 14), *wide = NULL;
+        ln__csr *a = NULL;
+        assert_int_equal(ln_tensor_convert(&wide, w, LN_F64), LN_OK);
+        assert_int_equal(ln__csr_from_dense(&a, k->dt, rows, cols, ln_tensor_cdata(wide), cols), LN_OK);
+        assert_int_equal(ln__linop_csr_adopt(&op, a), LN_OK);
+        ln_tensor_release(w);
+        ln_tensor_release(wide);
     } else {
         ln_tensor *w = fix_view(k, rows, cols);
         assert_int_equal(ln_linop_dense(&op, w), LN_OK);

@@ -13,7 +13,7 @@ extern "C" {
 
 typedef struct ln_linop ln_linop;
 
-/** "dense", "lowrank", "dict", …; static storage. */
+/** "dense", "lowrank", "dict", "csr", "stencil"; static storage. */
 LN_API const char *ln_linop_kind(const ln_linop *op);
 LN_API int64_t ln_linop_rows(const ln_linop *op);
 LN_API int64_t ln_linop_cols(const ln_linop *op);
@@ -42,6 +42,21 @@ LN_API LN_MUST_CHECK ln_status ln_linop_dict(ln_linop **out, const ln_tensor *d,
 /** The same from packed storage: values (nnz), mask U8 (rows, ceil(k/8)). Refuses a mask that disagrees with nnz. */
 LN_API LN_MUST_CHECK ln_status ln_linop_dict_packed(ln_linop **out, const ln_tensor *d, const ln_tensor *values,
                                                     const ln_tensor *mask);
+
+/**
+ * W (rows, cols) in compressed rows: start (rows+1) I64, column (nnz) I32 ascending within a row, value (nnz) F32 or
+ * F64. All three are copied and checked. Sums are f64 for both types.
+ */
+LN_API LN_MUST_CHECK ln_status ln_linop_csr(ln_linop **out, int64_t cols, const ln_tensor *start,
+                                            const ln_tensor *column, const ln_tensor *value);
+
+/**
+ * (W x)_p = centre x_p - sum_axis side[axis] (both neighbours of p), zero beyond the walls, on a grid of 1 to 3 axes,
+ * the last running fastest; F64, nothing is stored. Poisson: sides 1, centre twice the number of axes.
+ */
+LN_API LN_MUST_CHECK ln_status ln_linop_stencil(ln_linop **out, int ndim, const int64_t *dims, double centre,
+                                                const double *side);
+LN_API LN_MUST_CHECK ln_status ln_linop_poisson(ln_linop **out, int ndim, const int64_t *dims);
 
 /**
  * Y (T, rows) = X (T, cols) W^T; rows of X and Y are ldx and ldy elements apart (>= the widths). T >= 0.

@@ -18,6 +18,7 @@ struct ln__entry {
     int ndim;
     int64_t dims[LN_MAX_DIMS];
     bool fortran;              /* the first axis runs fastest */
+    int64_t letters;           /* npy: bytes of a text, which are the last axis; 0: numbers */
     const unsigned char *data; /* where the elements begin, unless `load` says otherwise */
     size_t bytes;              /* of the elements */
     /* How ln_archive_get makes the tensor; NULL: a view of `data`. */

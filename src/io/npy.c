@@ -2,7 +2,8 @@
  *
  *   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
  *
- * The dict is read by its own small grammar, never evaluated. Fortran order becomes strides, not a copy.
+ * The dict is read by its own small grammar, never evaluated. Fortran order becomes strides, not a copy. Texts of n
+ * bytes ('|S3') become u8 with one axis more.
  * Format: numpy/lib/format.py (versions 1.0, 2.0, 3.0). */
 #include "io/npy.h"
 
@@ -31,6 +32,17 @@ static ln_status read_descr(ln__entry *e, const char *text, size_t len, const ch
 {
     if (len >= 2 && text[1] == 'O')
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: an array of pickled Python objects is not read", what);
+    if (len >= 3 && len < 12 && text[1] == 'S') { /* bytes: an axis of u8 behind the others */
+        for (size_t i = 2; i < len; i++) {
+            if (text[i] < '0' || text[i] > '9')
+                return ln__fail(LN_ERR_FORMAT, "%s: element type '%.*s' is not a length", what, (int)len, text);
+            e->letters = e->letters * 10 + (text[i] - '0');
+        }
+        if (e->letters > 0) {
+            e->dtype = LN_U8;
+            return LN_OK;
+        }
+    }
     if (len >= 3 && text[0] == '>' && text[2] != '1')
         return ln__fail(LN_ERR_UNSUPPORTED, "%s: big-endian elements '%.*s', expected little-endian ('<')", what,
                         (int)LN_MIN(len, (size_t)20), text);
@@ -179,6 +191,12 @@ static ln_status read_dict(ln__entry *e, const char *text, size_t len, const cha
         return broken(&c, "nothing after '}'");
     if (seen != (DESCR | ORDER | SHAPE))
         LN_FAIL(LN_ERR_FORMAT, "%s: npy header: descr, fortran_order or shape is missing", what);
+    if (e->letters > 0) {
+        if (e->ndim == LN_MAX_DIMS || (e->fortran && e->ndim > 0))
+            LN_FAIL(LN_ERR_UNSUPPORTED, "%s: an array of texts in this order or of this many axes", what);
+        e->dims[e->ndim++] = e->letters;
+        e->fortran = false;
+    }
 done:
     return st;
 }

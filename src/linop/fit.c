@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "linalg/linalg.h"
+#include "linop/csr.h"
 #include "linop/part.h"
 
 enum { EXACT_MOST = 4096, OVERSAMPLE = 10, POWER = 2 };
@@ -213,6 +214,12 @@ ln_status ln__linop_cast(ln_linop **out, const ln_linop *op, ln_dtype dt)
     ln_status st = LN_OK;
     const char *suffix[4];
     ln_tensor *from[4], *to[4] = { NULL, NULL, NULL, NULL };
+    ln__csr *a = NULL;
+    if (ln__linop_csr_of(op)) {
+        LN_TRY(ln__csr_cast(&a, ln__linop_csr_of(op), dt));
+        LN_TRY(ln__linop_csr_adopt(out, a));
+        return LN_OK;
+    }
     const int n = op->kind->tensors(op, suffix, from);
     for (int i = 0; i < n; i++)
         if (ln_tensor_dtype(from[i]) == LN_U8) /* a mask */
@@ -228,6 +235,7 @@ ln_status ln__linop_cast(ln_linop **out, const ln_linop *op, ln_dtype dt)
     else
         LN_FAIL(LN_ERR_UNSUPPORTED, "an operator of kind %s cannot change its storage", op->kind->name);
 done:
+    ln__csr_free(a);
     for (int i = 0; i < 4; i++)
         ln_tensor_release(to[i]);
     return st;

@@ -165,6 +165,7 @@ ln_status ln__linop_apply_many(const ln_linop *const *ops, float *const *y, cons
 {
     static const char verb[] = "ln_linop_apply";
     ln_status st = LN_OK;
+    bool parts = true;
     for (int i = 0; i < n; i++) {
         LN_TRY(check(verb, ops[i], y[i], x, T));
         LN_TRY(check_f32(verb, ops[i]));
@@ -174,8 +175,12 @@ ln_status ln__linop_apply_many(const ln_linop *const *ops, float *const *y, cons
             LN_FAIL(LN_ERR_SHAPE, "%s: operators of one input take %lld and %lld numbers", verb,
                     (long long)ops[0]->cols, (long long)ops[i]->cols);
     }
-    if (T > 0)
+    for (int i = 0; i < n; i++)
+        parts = parts && ops[i]->kind->apply == ln__factored_apply;
+    if (T > 0 && parts)
         LN_TRY(ln__linop_run(ops, y, ldy, n, x, ldx, T));
+    for (int i = 0; T > 0 && !parts && i < n; i++) /* some are no products of parts: one after the other */
+        LN_TRY(ops[i]->kind->apply(ops[i], y[i], ldy[i], x, ldx, T));
 done:
     return st;
 }

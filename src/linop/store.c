@@ -1,6 +1,7 @@
 /* store.c - operators in files: names, metadata, and what other programs call the same things.
  *
- * Layer P: dense P.weight; low-rank P.lr1 = V, P.lr2 = U; dict P.D, P.Cval, P.Cmask. Every kind but dense has metadata
+ * Layer P: dense P.weight; low-rank P.lr1 = V, P.lr2 = U; dict P.D, P.Cval, P.Cmask; csr P.start,
+ * P.column, P.value; stencil P.stencil. Every kind but dense has metadata
  * "slin:P" = {"kind","O","I",…}, and the file "slin.version" = "1" (Structured-linear 3). What the metadata says is
  * checked against the tensors. Dense weights are not searched for NaN here: that would read every page of a mapped
  * model; the forward pass looks when a state is not finite. */
@@ -124,6 +125,46 @@ done:
     return st;
 }
 
+static ln_status load_csr(ln_linop **out, const ln_archive *a, const char *prefix, const json_t *object,
+                          const char *where)
+{
+    ln_status st = LN_OK;
+    ln_tensor *t[3] = { NULL, NULL, NULL };
+    int64_t cols = 0;
+    LN_TRY(ln__json_int(&cols, object, "I", -1, where));
+    LN_TRY(get(&t[0], a, prefix, ".start"));
+    LN_TRY(get(&t[1], a, prefix, ".column"));
+    LN_TRY(get(&t[2], a, prefix, ".value"));
+    st = ln_linop_csr(out, cols, t[0], t[1], t[2]);
+    if (st != LN_OK)
+        ln__fail_in(st, "%s: %s", ln_archive_path(a), prefix);
+done:
+    for (int i = 0; i < 3; i++)
+        ln_tensor_release(t[i]);
+    return st;
+}
+
+static ln_status load_stencil(ln_linop **out, const ln_archive *a, const char *prefix, const json_t *object,
+                              const char *where)
+{
+    ln_status st = LN_OK;
+    ln_tensor *t = NULL;
+    int64_t dims[3];
+    LN_TRY(ln__json_int(&dims[0], object, "n0", -1, where));
+    LN_TRY(ln__json_int(&dims[1], object, "n1", -1, where));
+    LN_TRY(ln__json_int(&dims[2], object, "n2", -1, where));
+    LN_TRY(get(&t, a, prefix, ".stencil"));
+    if (ln_tensor_dtype(t) != LN_F64 || ln_tensor_ndim(t) != 1 || ln_tensor_dim(t, 0) != 4)
+        LN_FAIL(LN_ERR_FORMAT, "%s: .stencil must be 4 numbers in f64", where);
+    const double *c = ln_tensor_cdata(t);
+    st = ln_linop_stencil(out, 3, dims, c[0], c + 1);
+    if (st != LN_OK)
+        ln__fail_in(st, "%s: %s", ln_archive_path(a), prefix);
+done:
+    ln_tensor_release(t);
+    return st;
+}
+
 /* first holds V (r, cols), second U (rows, r). With `sparse`, zeros in U make a dict where that is smaller. */
 static ln_status load_pair(ln_linop **out, const ln_archive *a, const char *prefix, const char *first,
                            const char *second, bool sparse)
@@ -196,6 +237,10 @@ static ln_status load_by_metadata(ln_linop **out, const ln_archive *a, const cha
         LN_TRY(load_dict(&op, a, prefix));
     else if (strcmp(kind, "lowrank") == 0)
         LN_TRY(load_pair(&op, a, prefix, ".lr1", ".lr2", false));
+    else if (strcmp(kind, "csr") == 0)
+        LN_TRY(load_csr(&op, a, prefix, object, where));
+    else if (strcmp(kind, "stencil") == 0)
+        LN_TRY(load_stencil(&op, a, prefix, object, where));
     else if (strcmp(kind, "dense") == 0)
         LN_TRY(load_dense(&op, a, prefix));
     else

@@ -284,7 +284,7 @@ static ln_status read_entry(mtx *m, int64_t e, int64_t *i, int64_t *j, double *v
 }
 
 typedef struct place {
-    int64_t lo, hi; /* row and column of the lower triangle */
+    int64_t lo, hi; /* the smaller and the larger of row and column */
     int64_t upper;
 } place;
 
@@ -312,7 +312,9 @@ static ln_status check_triangles(const ln__coo *c, const char *name)
         goto done;
     LN_TRY(LN_NEW(&p, c->n));
     for (int64_t e = 0; e < c->n; e++)
-        p[e] = (place){ LN_MAX(c->row[e], c->col[e]), LN_MIN(c->row[e], c->col[e]), c->col[e] > c->row[e] };
+        p[e] = (place){ .lo = LN_MIN(c->row[e], c->col[e]),
+                        .hi = LN_MAX(c->row[e], c->col[e]),
+                        .upper = c->col[e] > c->row[e] };
     qsort(p, (size_t)c->n, sizeof *p, by_place);
     for (int64_t e = 1; e < c->n; e++)
         if (p[e].lo == p[e - 1].lo && p[e].hi == p[e - 1].hi && p[e].upper != p[e - 1].upper)

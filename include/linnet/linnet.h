@@ -6,6 +6,7 @@
 #include <linnet/compress.h>
 #include <linnet/estimator.h>
 #include <linnet/eval.h>
+#include <linnet/factor.h>
 #include <linnet/generate.h>
 #include <linnet/gpt.h>
 #include <linnet/io.h>

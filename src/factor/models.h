@@ -1,0 +1,21 @@
+/* models.h - the four models as settings of the fit, for the public calls and for the systems. */
+#ifndef LINNET_FACTOR_MODELS_H
+#define LINNET_FACTOR_MODELS_H
+
+#include "factor/fit.h"
+
+typedef struct ln__model_kind {
+    const char *name;
+    const ln_param *params;
+    bool nonneg_first, nonneg_rest; /* signs of the factors; data must be >= 0 where both are */
+    bool matrix;                    /* of two modes only                                       */
+} ln__model_kind;
+
+extern const ln__model_kind ln__kind_nmf, ln__kind_seminmf, ln__kind_cp, ln__kind_ntf;
+
+/* Checks what the options mean together, and for this data; fills the settings of a fit. */
+ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const ln_factor_opts *o, const ln__data *d);
+/* Components of an arranged model without weight. */
+int32_t ln__kruskal_dead(const ln__kruskal *k);
+
+#endif

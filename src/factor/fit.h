@@ -2,10 +2,11 @@
 #ifndef LINNET_FACTOR_FIT_H
 #define LINNET_FACTOR_FIT_H
 
+#include <linnet/factor.h>
+
 #include <stdatomic.h>
 
 #include "factor/kruskal.h"
-#include "linnet/factor.h"
 
 typedef enum ln__start_kind {
     LN__START_RANDOM = 0,

@@ -4,6 +4,7 @@
 
 #include <linnet/base.h>
 #include <linnet/compress.h>
+#include <linnet/connectome.h>
 #include <linnet/estimator.h>
 #include <linnet/eval.h>
 #include <linnet/factor.h>

@@ -6,6 +6,7 @@
 
 #include "adapt/systems.h"
 #include "compress/systems.h"
+#include "forecast/systems.h"
 #include "solve/systems.h"
 #include "train/systems.h"
 
@@ -22,6 +23,10 @@ static const ln_system *const systems[] = {
     &ln__system_lasso,
     &ln__system_elasticnet,
     &ln__system_ridge,
+    &ln__system_forecast_dlinear,
+    &ln__system_forecast_nlinear,
+    &ln__system_forecast_linear,
+    &ln__system_forecast_naive,
     NULL,
 };
 /* clang-format on */

@@ -19,6 +19,7 @@ PUBLIC = {
     "model.h": "model", "generate.h": "model", "eval.h": "model", "compress.h": "compress", "gpt.h": "train", "tune.h": "adapt",
     "regress.h": "solve",
     "connectome.h": "factor",
+    "forecast.h": "forecast",
     "linnet.h": "*",
 }
 C_LIBRARY = {"stdbool.h", "stddef.h", "stdint.h", "stdio.h"}

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include <linnet/forecast.h>
 #include <linnet/regress.h>
 
 #include "core/file.h"
@@ -25,7 +26,24 @@ static const char *make_regress(ln_job *job, defect d)
     return d == NOT_FINITE ? "'mass'" : d == WRONG_SHAPE ? "line 8" : "regress.csv";
 }
 
+/* Hours of two channels, without dates. */
+static const char *make_forecast(ln_job *job, defect d)
+{
+    static ln_forecast_opts o;
+    static const char *const words[] = { "", "", "load", "no rows", "line 8" };
+    ln_params_defaults(ln_forecast_params(), &o);
+    o.struct_size = sizeof o;
+    o.look_back = 12;
+    o.horizon = 5;
+    o.period = 4;
+    job->input[job->inputs++] = scratch("hours.csv");
+    job->shared = &o;
+    write_numbers(job->input[0], "wind,load", 160, 2, 3, d);
+    return words[d];
+}
+
 static const fixture fixtures[] = {
+    { "forecast", make_forecast },
     { "regress", make_regress },
     { NULL, NULL },
 };

@@ -16,6 +16,7 @@ extern const cli_verb
     cmd_generate,
     cmd_tokenize,
     cmd_regress,
+    cmd_forecast,
     cmd_bench,
     cmd_reproduce,
     cmd_help;
@@ -32,6 +33,7 @@ const cli_verb *const cli_verbs[] = {
     &cmd_generate,
     &cmd_tokenize,
     &cmd_regress,
+    &cmd_forecast,
     &cmd_bench,
     &cmd_reproduce,
     &cmd_help,

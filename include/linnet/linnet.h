@@ -8,6 +8,7 @@
 #include <linnet/estimator.h>
 #include <linnet/eval.h>
 #include <linnet/factor.h>
+#include <linnet/forecast.h>
 #include <linnet/generate.h>
 #include <linnet/gpt.h>
 #include <linnet/io.h>

@@ -19,7 +19,7 @@ typedef struct bench_opts {
 typedef struct cli_bench {
     const char *name;
     const char *summary;
-    const char *operands;                                                      /* "MODEL", or NULL */
+    const char *operands;                                                      /* "MODEL", "[MODEL]", or NULL */
     ln_status (*run)(cli_ctx *ctx, const bench_opts *opts, ln_result *result); /* operands: ctx->operand[1 …] */
 } cli_bench;
 

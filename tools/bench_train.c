@@ -1,8 +1,9 @@
 /* bench_train.c - `linnet bench train [MODEL]`: what a training step costs.
  *
  * Parts: the tape alone (scalar operations), element-wise loops and AdamW against memory bandwidth, attention forward
- * and backward against the f32 product, then whole steps with AdamW: a 784-256-10 perceptron (batch 64) and a
- * Llama-shaped model of 10.7 M parameters (batch 4, 256 tokens), with the memory they hold. */
+ * and backward against the f32 product, then whole steps with AdamW: a 784-256-10 perceptron (batch 64)  a
+ * Llama-shaped model of 10.7 M parameters (batch 4, 256 tokens) and, when a model is given, LoRA pairs on it, with the
+ * memory they hold. */
 #include <string.h>
 
 #include <linnet/train.h>
@@ -164,11 +165,16 @@ done:
 
 /* ---- whole steps ---- */
 
+void bench_step_count(bench_step *s)
+{
+    ln_memory_peak_reset();
+    s->held_before = ln_memory_held();
+}
+
 ln_status bench_step_begin(bench_step *s, uint64_t seed)
 {
     ln_status st = LN_OK;
-    ln_memory_peak_reset();
-    s->held_before = ln_memory_held();
+    bench_step_count(s);
     LN_TRY(ln_weights_new(&s->w, LN_F32, seed));
     LN_TRY(ln_tape_new(&s->t, NULL));
 done:
@@ -185,11 +191,24 @@ done:
     return st;
 }
 
+ln_status bench_step_adopt(bench_step *s, ln_weights *w)
+{
+    ln_status st = LN_OK;
+    const ln_optimizer_opts opts = LN_OPTIMIZER_OPTS_INIT;
+    s->w = w;
+    s->borrowed = true;
+    LN_TRY(ln_tape_new(&s->t, NULL));
+    LN_TRY(ln_optimizer_new(&s->opt, w, &opts));
+done:
+    return st;
+}
+
 void bench_step_end(bench_step *s)
 {
     ln_optimizer_free(s->opt);
     ln_tape_free(s->t);
-    ln_weights_free(s->w);
+    if (!s->borrowed)
+        ln_weights_free(s->w);
     ln__free(s->ids);
     ln__free(s->x);
     *s = (bench_step){ 0 };
@@ -278,10 +297,13 @@ static ln_status train(cli_ctx *ctx, const bench_opts *o, ln_result *result)
     LN_TRY(attention(ctx, o, &limits));
     LN_TRY(mlp(ctx, o));
     LN_TRY(bench_train_gpt(ctx, o, &limits));
+    if (ctx->operands > 1)
+        LN_TRY(bench_train_lora(ctx, o, &limits));
 done:
     return st;
 }
 
 const cli_bench bench_train = { .name = "train",
                                 .summary = "a training step: tape, loops, attention, whole models",
+                                .operands = "[MODEL]",
                                 .run = train };

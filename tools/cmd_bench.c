@@ -38,7 +38,7 @@ static ln_status run(cli_ctx *ctx)
         b++;
     if (!*b)
         return no_bench(name);
-    if ((*b)->operands && ctx->operands < 2)
+    if ((*b)->operands && *(*b)->operands != '[' && ctx->operands < 2)
         return ln__fail(LN_ERR_ARG, "bench %s wants %s", name, (*b)->operands);
     if (!(*b)->operands && ctx->operands > 1)
         return ln__fail(LN_ERR_ARG, "bench %s takes no operand: '%s' is one too many", name, ctx->operand[1]);

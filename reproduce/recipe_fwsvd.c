@@ -3,7 +3,8 @@
  * STS-B: Fisher information of (cos - score/5)^2 on 512 training pairs; all 36 layers of the encoder cut to the same
  * rank ratio (ranks kept, so that 0.5 and more make square layers no smaller); Spearman's rho on the test pairs.
  * SmolLM2: Fisher information of the next-token loss on WikiText-2 valid; perplexity on the first tokens of its test
- * text beside plain SVD, whitened SVD and ROCKET, the same fraction of the linear parameters removed. No fine-tuning.
+ * text beside plain SVD, whitened SVD and ROCKET, the same fraction of the linear parameters removed. What one
+ * epoch of fine-tuning gives back: recipe_heal.c.
  * Rows are journalled in the work directory, so that a stopped run goes on. */
 #include "recipe_fwsvd.h"
 
@@ -64,32 +65,6 @@ typedef struct comparison {
     double drop[2][ATTACK_GROUPS];
 } comparison;
 
-/* ---- numbers that took long, kept in the journal ---- */
-
-static bool known(double *values, int n, const comparison *c, const char *step)
-{
-    const json_t *array = ln__journal_find(c->journal, step);
-    if (!json_is_array(array) || json_array_size(array) != (size_t)n)
-        return false;
-    for (int i = 0; i < n; i++)
-        values[i] = json_number_value(json_array_get(array, (size_t)i));
-    return true;
-}
-
-static ln_status keep(comparison *c, const char *step, const double *values, int n)
-{
-    ln_status st = LN_OK;
-    json_t *array = json_array();
-    if (!array)
-        LN_FAIL(LN_ERR_NOMEM, "out of memory");
-    for (int i = 0; i < n; i++)
-        LN_TRY(ln__json_append(array, json_real(values[i])));
-    LN_TRY(ln__journal_add(c->journal, step, array));
-done:
-    json_decref(array);
-    return st;
-}
-
 /* ---- compressing ---- */
 
 static double mean_weight_error(ln_result *r)
@@ -145,12 +120,12 @@ static ln_status run_sts(comparison *c, int64_t i, int method)
     char *dir = NULL, step[48];
     double values[3];
     snprintf(step, sizeof step, "stsb-%s-%d", weights[method], (int)lround(10 * ratio));
-    if (known(values, 3, c, step)) {
+    if (recipe_known(values, 3, c->journal, step)) {
         *out = (row){ values[0], values[1], values[2] };
     } else {
         LN_TRY(ln__sprintf(&dir, "%s/%s", c->work, step));
         LN_TRY(make_sts(out, c, ratio, method, dir));
-        LN_TRY(keep(c, step, (double[]){ out->spearman, out->weight_error, out->seconds }, 3));
+        LN_TRY(recipe_keep(c->journal, step, (double[]){ out->spearman, out->weight_error, out->seconds }, 3));
     }
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "%-14s %6.1f %12.4f %14.4f\n", labels[method], ratio, out->spearman, out->weight_error);
@@ -163,9 +138,9 @@ done:
 static ln_status sts_table(comparison *c)
 {
     ln_status st = LN_OK;
-    if (!known(&c->base, 1, c, "stsb-dense")) {
+    if (!recipe_known(&c->base, 1, c->journal, "stsb-dense")) {
         LN_TRY(spearman(&c->base, c, c->minilm));
-        LN_TRY(keep(c, "stsb-dense", &c->base, 1));
+        LN_TRY(recipe_keep(c->journal, "stsb-dense", &c->base, 1));
     }
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "%-14s %6s %12s %14s\n%-14s %6s %12.4f\n", "MiniLM, STS-B", "ratio", "Spearman", "weight error",
@@ -189,10 +164,10 @@ static ln_status attack(comparison *c)
                                    .samples = c->scale->samples,
                                    .pairs = c->scale->attack_pairs,
                                    .weighted = weighted };
-        if (known(c->drop[weighted], ATTACK_GROUPS, c, step))
+        if (recipe_known(c->drop[weighted], ATTACK_GROUPS, c->journal, step))
             continue;
         LN_TRY(rank_attack(c->drop[weighted], c->ctx, &plan));
-        LN_TRY(keep(c, step, c->drop[weighted], ATTACK_GROUPS));
+        LN_TRY(recipe_keep(c->journal, step, c->drop[weighted], ATTACK_GROUPS));
     }
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "\n%-22s %10s %10s\n", "one tenth removed", labels[SVD], labels[ROW]);
@@ -215,12 +190,12 @@ static ln_status run_text(comparison *c, int64_t f, int model)
     o.calib_tokens = c->scale->calib_tokens;
     o.calib_context = c->scale->calib_context;
     snprintf(step, sizeof step, "text-%s-%02.0f", models[model].name, 100 * remove);
-    if (!known(&c->perplexity[f][model], 1, c, step)) {
+    if (!recipe_known(&c->perplexity[f][model], 1, c->journal, step)) {
         LN_TRY(ln__sprintf(&dir, "%s/%s", c->work, step));
         LN_TRY(recipe_compress(models[model].name, c->dense, dir, &o, NULL, NULL));
         LN_TRY(measure_perplexity(&m, c->ctx, dir, c->text, &c->scale->measure));
         c->perplexity[f][model] = m.perplexity;
-        LN_TRY(keep(c, step, &m.perplexity, 1));
+        LN_TRY(recipe_keep(c->journal, step, &m.perplexity, 1));
     }
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "%-14s %6.0f%% %14.2f\n", models[model].label, 100 * remove, c->perplexity[f][model]);
@@ -236,10 +211,10 @@ static ln_status text_table(comparison *c)
     measures m = { 0 };
     if (!ln__file_exists(c->dense))
         LN_TRY(recipe_dense(c->ctx, c->smollm, c->dense));
-    if (!known(&c->dense_perplexity, 1, c, "text-dense")) {
+    if (!recipe_known(&c->dense_perplexity, 1, c->journal, "text-dense")) {
         LN_TRY(measure_perplexity(&m, c->ctx, c->dense, c->text, &c->scale->measure));
         c->dense_perplexity = m.perplexity;
-        LN_TRY(keep(c, "text-dense", &m.perplexity, 1));
+        LN_TRY(recipe_keep(c->journal, "text-dense", &m.perplexity, 1));
     }
     ln__progress_end(&c->ctx->progress);
     cli_say(c->ctx, "\n%-14s %7s %14s\n%-14s %7s %14.2f\n", "SmolLM2", "removed", "perplexity", "dense, f16", "",

@@ -7,6 +7,7 @@
 
 #include "model/checkpoint.h"
 #include "core/file.h"
+#include "core/json.h"
 
 ln_status work_dir_begin(work_dir *w, const recipe_opts *opts)
 {
@@ -57,6 +58,30 @@ ln_status recipe_journal(ln__journal **out, cli_ctx *ctx, ln_result *result, con
 done:
     ln__buf_free(&identity);
     ln__free(dir);
+    return st;
+}
+
+bool recipe_known(double *values, int n, const ln__journal *journal, const char *step)
+{
+    const json_t *array = ln__journal_find(journal, step);
+    if (!json_is_array(array) || json_array_size(array) != (size_t)n)
+        return false;
+    for (int i = 0; i < n; i++)
+        values[i] = json_number_value(json_array_get(array, (size_t)i));
+    return true;
+}
+
+ln_status recipe_keep(ln__journal *journal, const char *step, const double *values, int n)
+{
+    ln_status st = LN_OK;
+    json_t *array = json_array();
+    if (!array)
+        LN_FAIL(LN_ERR_NOMEM, "out of memory");
+    for (int i = 0; i < n; i++)
+        LN_TRY(ln__json_append(array, json_real(values[i])));
+    LN_TRY(ln__journal_add(journal, step, array));
+done:
+    json_decref(array);
     return st;
 }
 

@@ -21,6 +21,10 @@ void work_dir_end(work_dir *w);
 ln_status recipe_journal(ln__journal **out, cli_ctx *ctx, ln_result *result, const char *work, const char *scale,
                          const char *const *files, int64_t n);
 
+/* Numbers that took long, kept in the journal under the name of their step. */
+bool recipe_known(double *values, int n, const ln__journal *journal, const char *step);
+ln_status recipe_keep(ln__journal *journal, const char *step, const double *values, int n);
+
 /* Options that all compressions of a recipe share. */
 ln_compress_opts recipe_compress_opts(cli_ctx *ctx, const char *calib, const char *cache);
 /* `settings`: "name", "value", … over the system's defaults, NULL-terminated; may be NULL. */

@@ -7,10 +7,12 @@
 
 extern const cli_recipe recipe_fwsvd; /* reproduce/ */
 extern const cli_recipe recipe_rocket;
+extern const cli_recipe recipe_heal;
 
 const cli_recipe *const cli_recipes[] = {
     &recipe_rocket,
     &recipe_fwsvd,
+    &recipe_heal,
     NULL,
 };
 

@@ -14,7 +14,8 @@ import tempfile
 
 # Which room implements a public header. A new header must be entered here.
 PUBLIC = {
-    "base.h": "core", "params.h": "core", "tensor.h": "core", "result.h": "core", "system.h": "core", "estimator.h": "core", "factor.h": "factor",
+    "base.h": "core", "params.h": "core", "tensor.h": "core", "result.h": "core", "system.h": "core", "estimator.h": "core",
+    "comm.h": "core", "factor.h": "factor",
     "io.h": "io", "tokenizer.h": "text", "linop.h": "linop", "tape.h": "grad", "ops.h": "grad", "train.h": "grad",
     "model.h": "model", "generate.h": "model", "eval.h": "model", "compress.h": "compress", "gpt.h": "train", "tune.h": "adapt",
     "regress.h": "solve",

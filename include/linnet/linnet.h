@@ -3,6 +3,7 @@
 #define LINNET_LINNET_H
 
 #include <linnet/base.h>
+#include <linnet/comm.h>
 #include <linnet/compress.h>
 #include <linnet/connectome.h>
 #include <linnet/estimator.h>

@@ -9,6 +9,7 @@
 #ifndef LINNET_TRAIN_H
 #define LINNET_TRAIN_H
 
+#include <linnet/comm.h>
 #include <linnet/ops.h>
 
 #ifdef __cplusplus
@@ -166,10 +167,11 @@ typedef struct ln_train_opts {
                            resuming, or any other text */
     ln_progress_fn progress; /* called after each step with stage "train"; nonzero: checkpoint, LN_ERR_CANCELLED */
     void *payload;
+    ln_comm *comm; /* ranks that share every batch; all make the same call. NULL: this process alone. Borrowed */
 } ln_train_opts;
 #define LN_TRAIN_OPTS_INIT                                                                                             \
     {                                                                                                                  \
-        sizeof(ln_train_opts), 1, 0, 1, 32, 0, 0, 10, 0, 0, 2, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL                   \
+        sizeof(ln_train_opts), 1, 0, 1, 32, 0, 0, 10, 0, 0, 2, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL             \
     }
 
 typedef enum ln_train_end {
@@ -192,6 +194,9 @@ typedef struct ln_train_report {
  * Trains. Failures leave the last checkpoint as it was: LN_ERR_NUMERIC names the operation, the step and that
  * checkpoint when the loss is NaN; LN_ERR_NOMEM comes before the first step when memory will not do; LN_ERR_FORMAT for
  * a damaged checkpoint, or one of another configuration or other data. `schedule` NULL: constant at the optimiser's lr.
+ *
+ * With ranks (opts->comm) each works out its share of every batch and all take the same step; weights begin as rank
+ * 0's. Rank 0 alone evaluates, reports events and writes; all end at the same step with the same status.
  */
 LN_API LN_MUST_CHECK ln_status ln_train(const ln_training *what, const ln_optimizer_opts *optimizer,
                                         const ln_schedule *schedule, const ln_train_opts *opts,

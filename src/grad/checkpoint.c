@@ -405,6 +405,10 @@ static ln_status compare_configs(const char *file, const json_t *have, const jso
                 "%s: a checkpoint of another run: %s is %.200s there and %.200s here (--force goes on all the same)",
                 file, key, b ? b : "absent", a);
     }
+    if (json_object_get(have, "ranks") && !json_object_get(want, "ranks")) /* one that only runs of several have */
+        LN_FAIL(LN_ERR_FORMAT,
+                "%s: a checkpoint of another run: ranks is %lld there and 1 here (--force goes on all the same)", file,
+                (long long)json_integer_value(json_object_get(have, "ranks")));
 done:
     ln__free(a);
     ln__free(b);

@@ -186,6 +186,8 @@ ln_status ln__train_config(json_t **out, const ln_training *what, const ln_optim
     }
     if (st != LN_OK)
         goto done;
+    if (ln_comm_size(t->comm) > 1) /* sums in another order */
+        LN_TRY(ln__json_set(j, "ranks", json_integer(ln_comm_size(t->comm))));
     LN_TRY(add_options(j, t->config));
     *out = j;
     j = NULL;

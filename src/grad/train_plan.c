@@ -17,7 +17,8 @@ ln_status ln_train_plan_of(ln_train_plan *plan, const ln_training *what, const l
         return ln__fail(LN_ERR_ARG, "train: plan is NULL");
     LN_TRY(ln__training_check(what));
     LN_TRY(ln__train_opts_adopt(&o, opts));
-    const int64_t batch = LN_MIN(o.batch, what->samples), parts = LN_MIN(o.accumulate, batch);
+    const int64_t ranks = ln_comm_size(o.comm), all = LN_MIN(o.batch, what->samples);
+    const int64_t batch = (all + ranks - 1) / ranks, parts = LN_MIN(o.accumulate, batch); /* the largest share */
     const int64_t n = (batch + parts - 1) / parts;
     LN_TRY(LN_NEW(&index, n));
     for (int64_t i = 0; i < n; i++)

@@ -2,14 +2,19 @@
  * evaluation, a line of log and a checkpoint.
  *
  * Everything that the next step depends on is in ln__train_state, the optimiser and the weights; which samples a step
- * sees follows from its number. A step of N samples in parts of n_k: loss = sum n_k/N loss_k, and so the gradient. */
+ * sees follows from its number. A step of N samples in parts of n_k: loss = sum n_k/N loss_k, and so the gradient; the
+ * parts may be those of several ranks (ranks.c). Between two meetings of the ranks a failure is kept, not returned: all
+ * leave at the same place. */
 #include "grad/trainer.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "core/comm.h"
 #include "core/file.h"
 #include "core/progress.h"
+
+enum { COMPARE_EVERY = 1000 }; /* steps between comparisons of the ranks' weights */
 
 typedef struct run {
     const ln_training *what;
@@ -19,6 +24,7 @@ typedef struct run {
     ln_tape *tape, *eval;
     int64_t *index; /* of one step */
     int64_t steps, per_epoch;
+    bool leads; /* rank 0: the one that evaluates, reports and writes */
     ln__train_state s;
     json_t *config;
     char *last, *best_path; /* newest checkpoint; best.safetensors */
@@ -94,7 +100,7 @@ static ln_status explain(const run *r, ln_status cause, uint64_t random, int64_t
     double loss = 0;
     ln_tape_opts o = LN_TAPE_OPTS_INIT;
     o.check = 1;
-    o.seed = r->o.seed;
+    o.seed = ln__ranks_seed(r->o.comm, r->o.seed);
     ln__format(text, sizeof text, "%s", ln_last_error());
     LN_TRY(ln_tape_new(&t, &o));
     ln_tape_set_random_position(t, random);
@@ -102,35 +108,60 @@ static ln_status explain(const run *r, ln_status cause, uint64_t random, int64_t
         ln__format(text, sizeof text, "%s", ln_last_error());
 done:
     ln_tape_free(t);
-    return ln__fail(cause, "step %lld: %s; %s%s", (long long)r->s.step + 1, text,
-                    r->last ? "the last good checkpoint is " : "no checkpoint was written yet", r->last ? r->last : "");
+    return ln__fail(cause, "%s", text);
 }
 
-static ln_status one_step(run *r)
+/* Loss and gradient of this rank's share of the n samples of a step. */
+static ln_status share_of_step(const run *r, int64_t n, double *loss)
 {
     ln_status st = LN_OK;
-    const int64_t n = choose(r, r->s.step), parts = LN_MIN(r->o.accumulate, n);
-    double loss = 0;
+    int64_t begin, end;
+    ln__ranks_share(r->o.comm, n, &begin, &end);
+    const int64_t mine = end - begin, parts = LN_MIN(r->o.accumulate, mine);
     for (int64_t k = 0; k < parts; k++) {
-        const int64_t from = k * n / parts, to = (k + 1) * n / parts;
+        const int64_t from = begin + k * mine / parts, to = begin + (k + 1) * mine / parts;
         const double part = (double)(to - from) / (double)n;
         const uint64_t random = ln_tape_random_position(r->tape);
-        st = micro(r, r->tape, from, to, part, &loss);
+        st = micro(r, r->tape, from, to, part, loss);
         if (st == LN_ERR_NUMERIC)
             st = explain(r, st, random, from, to, part);
         LN_TRY(st);
     }
+done:
+    return st;
+}
+
+static ln_status fail_step(const run *r, ln_status st)
+{
+    return ln__fail(st, "step %lld: %s; %s%s", (long long)r->s.step + 1, ln_last_error(),
+                    r->last ? "the last good checkpoint is " : "no checkpoint was written yet", r->last ? r->last : "");
+}
+
+/* Loss and gradient of the step, equal on all ranks; *n: its samples. */
+static ln_status differentiate(run *r, int64_t *n)
+{
+    ln_status st = LN_OK;
+    double loss = 0;
+    *n = choose(r, r->s.step);
+    st = share_of_step(r, *n, &loss);
+    uint64_t random = ln_tape_random_position(r->tape);
+    st = ln__ranks_join_step(r->o.comm, st, r->what->weights, &loss, &random);
+    LN_TRY(st == LN_ERR_NUMERIC ? fail_step(r, st) : st);
+    ln_tape_set_random_position(r->tape, random);
+    r->s.random = random;
+    r->loss = loss;
+done:
+    return st;
+}
+
+static ln_status move(run *r, int64_t n)
+{
+    ln_status st = LN_OK;
     r->lr = ln_schedule_lr(&r->schedule, r->s.step);
     st = ln_optimizer_step(r->opt, r->lr);
-    if (st != LN_OK)
-        st = ln__fail(st, "step %lld: %s; %s%s", (long long)r->s.step + 1, ln_last_error(),
-                      r->last ? "the last good checkpoint is " : "no checkpoint was written yet",
-                      r->last ? r->last : "");
-    LN_TRY(st);
-    r->loss = loss;
-    r->s.smooth = isnan(r->s.smooth) ? loss : r->s.smooth + 0.02 * (loss - r->s.smooth);
+    LN_TRY(st == LN_OK ? st : fail_step(r, st));
+    r->s.smooth = isnan(r->s.smooth) ? r->loss : r->s.smooth + 0.02 * (r->loss - r->s.smooth);
     r->s.step++;
-    r->s.random = ln_tape_random_position(r->tape);
     r->event_samples += n;
 done:
     return st;
@@ -175,15 +206,27 @@ static ln_status evaluate(run *r)
     return st;
 }
 
+static void note_schedule(run *r)
+{
+    r->s.schedule_scale = r->schedule.scale;
+    r->s.schedule_best = r->schedule.best;
+    r->s.schedule_bad = r->schedule.bad;
+}
+
+static void adopt_schedule(run *r)
+{
+    r->schedule.scale = r->s.schedule_scale;
+    r->schedule.best = r->s.schedule_best;
+    r->schedule.bad = r->s.schedule_bad;
+}
+
 static ln_status save(run *r)
 {
     ln_status st = LN_OK;
     char *newest = NULL;
     if (!r->o.dir)
         return LN_OK;
-    r->s.schedule_scale = r->schedule.scale;
-    r->s.schedule_best = r->schedule.best;
-    r->s.schedule_bad = r->schedule.bad;
+    note_schedule(r);
     LN_TRY(ln__checkpoint_save(r->o.dir, r->opt, &r->s, r->config));
     LN_TRY(ln__checkpoint_prune(r->o.dir, r->o.keep));
     LN_TRY(ln__checkpoint_newest(&newest, r->o.dir));
@@ -226,35 +269,67 @@ static bool due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
+/* What rank 0 does between two steps. */
+static ln_status lead(run *r, bool judged)
+{
+    ln_status st = LN_OK;
+    const bool last = r->s.step == r->steps;
+    if (judged)
+        LN_TRY(evaluate(r));
+    if (judged || last || due(r->o.log_every, r->s.step))
+        LN_TRY(tell(r, judged ? r->s.metric : NAN));
+    if (!last && due(r->o.save_every, r->s.step))
+        LN_TRY(save(r));
+done:
+    return st;
+}
+
+/* After a step: all ranks hear how the others fared, what rank 0 found, and whether anyone wants to stop. */
+static ln_status meet(run *r, ln_status st, bool judged, int32_t *end)
+{
+    enum { CANCEL = 0, TIME = 1 };
+    const bool last = r->s.step == r->steps;
+    double stop[2] = { 0, 0 };
+    if (st == LN_OK && !last)
+        stop[TIME] = r->leads && r->o.minutes > 0 && ln__now() - r->started >= 60 * r->o.minutes;
+    if (st == LN_OK && r->o.progress)
+        stop[CANCEL] = r->o.progress(r->o.payload, "train", r->s.step, r->steps) && !last;
+    LN_TRY(ln__comm_join(r->o.comm, st, NULL, 0, stop, 2));
+    if (judged) {
+        note_schedule(r);
+        LN_TRY(ln_comm_broadcast(r->o.comm, &r->s, sizeof r->s));
+        adopt_schedule(r);
+    }
+    if (due(COMPARE_EVERY, r->s.step))
+        LN_TRY(ln__ranks_compare(r->o.comm, r->what->weights));
+    if (stop[CANCEL] > 0)
+        *end = LN_TRAIN_CANCELLED;
+    else if (stop[TIME] > 0)
+        *end = LN_TRAIN_TIME;
+done:
+    return st;
+}
+
 static ln_status loop(run *r, int32_t *end)
 {
     ln_status st = LN_OK;
     *end = LN_TRAIN_DONE;
-    while (r->s.step < r->steps) {
+    while (r->s.step < r->steps && *end == LN_TRAIN_DONE) {
         if (r->o.patience > 0 && r->s.bad >= r->o.patience) {
             *end = LN_TRAIN_EARLY;
             break;
         }
-        LN_TRY(one_step(r));
+        int64_t n;
+        LN_TRY(differentiate(r, &n));
+        st = move(r, n);
         const bool last = r->s.step == r->steps;
         const bool judged = r->what->evaluate && r->o.eval_every > 0 && (last || due(r->o.eval_every, r->s.step));
-        if (judged)
-            LN_TRY(evaluate(r));
-        if (judged || last || due(r->o.log_every, r->s.step))
-            LN_TRY(tell(r, judged ? r->s.metric : NAN));
-        if (!last && due(r->o.save_every, r->s.step))
-            LN_TRY(save(r));
-        if (r->o.progress && r->o.progress(r->o.payload, "train", r->s.step, r->steps) && !last) {
-            *end = LN_TRAIN_CANCELLED;
-            break;
-        }
-        if (!last && r->o.minutes > 0 && ln__now() - r->started >= 60 * r->o.minutes) {
-            *end = LN_TRAIN_TIME;
-            break;
-        }
+        if (st == LN_OK && r->leads)
+            st = lead(r, judged);
+        LN_TRY(meet(r, st, judged, end));
     }
-    if (r->s.step > r->first)
-        LN_TRY(save(r));
+    st = r->leads && r->s.step > r->first ? save(r) : LN_OK;
+    LN_TRY(ln_comm_agree(r->o.comm, st));
 done:
     return st;
 }
@@ -279,13 +354,13 @@ static ln_status set_up(run *r, const ln_optimizer_opts *optimizer, const ln_sch
     if (r->schedule.total == 0)
         r->schedule.total = r->steps;
     LN_TRY(ln_schedule_check(&r->schedule));
-    t.seed = r->o.seed;
+    t.seed = ln__ranks_seed(r->o.comm, r->o.seed);
     LN_TRY(ln_tape_new(&r->tape, &t));
     t.gradients = t.train = 0;
     LN_TRY(ln_tape_new(&r->eval, &t));
     LN_TRY(LN_NEW(&r->index, r->o.batch));
     LN_TRY(ln__train_config(&r->config, r->what, &r->opt->o, &r->schedule, &r->o));
-    if (r->o.restore && !r->o.dir)
+    if (r->o.restore && !r->o.dir && r->leads)
         LN_TRY(ln__alloc(&r->best, ln_dtype_bytes(r->what->weights->dtype, r->what->weights->block), 1));
     r->s = (ln__train_state){ .smooth = NAN, .metric = NAN, .best = NAN };
     ln_weights_zero_grad(r->what->weights);
@@ -297,6 +372,7 @@ done:
 static ln_status start(run *r)
 {
     ln_status st = LN_OK;
+    note_schedule(r);
     if (!r->o.dir)
         return LN_OK;
     LN_TRY(ln__dir_make(r->o.dir, true));
@@ -306,10 +382,6 @@ static ln_status start(run *r)
         LN_FAIL(LN_ERR_EXISTS, "%s: a run was begun here (--resume goes on, --force begins again)", r->last);
     if (r->last && r->o.resume) {
         LN_TRY(ln__checkpoint_load(r->last, r->opt, &r->s, r->config, r->o.force));
-        ln_tape_set_random_position(r->tape, r->s.random);
-        r->schedule.scale = r->s.schedule_scale;
-        r->schedule.best = r->s.schedule_best;
-        r->schedule.bad = r->s.schedule_bad;
     } else {
         LN_TRY(ln__checkpoint_prune(r->o.dir, 0));
         ln__free(r->last);
@@ -336,13 +408,50 @@ static ln_status check_memory(const run *r, const ln_optimizer_opts *optimizer)
 
 static ln_status put_best_back(run *r)
 {
+    ln_status st = LN_OK;
     ln_weights *w = r->what->weights;
+    const size_t bytes = ln_dtype_bytes(w->dtype, w->block);
     if (!r->o.restore || isnan(r->s.best))
         return LN_OK;
     if (r->best_path)
-        return ln_weights_load(w, r->best_path);
-    memcpy(w->data, r->best, ln_dtype_bytes(w->dtype, w->block));
-    return LN_OK;
+        st = ln_weights_load(w, r->best_path);
+    else if (r->best)
+        memcpy(w->data, r->best, bytes);
+    LN_TRY(ln_comm_agree(r->o.comm, st));
+    LN_TRY(ln_comm_broadcast(r->o.comm, w->data, bytes));
+done:
+    return st;
+}
+
+static ln_status prepare(run *r, const ln_optimizer_opts *optimizer, const ln_schedule *schedule,
+                         const ln_train_opts *opts)
+{
+    ln_status st = LN_OK;
+    LN_TRY(ln__train_opts_adopt(&r->o, opts));
+    LN_TRY(ln__training_check(r->what));
+    LN_TRY(check_memory(r, optimizer));
+    r->leads = ln_comm_rank(r->o.comm) == 0;
+    r->o.dir = r->leads ? r->o.dir : NULL;
+    LN_TRY(set_up(r, optimizer, schedule));
+    LN_TRY(start(r));
+done:
+    return st;
+}
+
+static ln_train_report report_of(const run *r, int32_t end)
+{
+    return (ln_train_report){
+        .end = end,
+        .first = r->first,
+        .step = r->s.step,
+        .loss = r->loss,
+        .smooth = r->s.smooth,
+        .metric = r->s.metric,
+        .best = r->s.best,
+        .best_step = r->s.best_step,
+        .skipped = ln_optimizer_skipped(r->opt),
+        .seconds = ln__now() - r->started,
+    };
 }
 
 ln_status ln_train(const ln_training *what, const ln_optimizer_opts *optimizer, const ln_schedule *schedule,
@@ -350,34 +459,23 @@ ln_status ln_train(const ln_training *what, const ln_optimizer_opts *optimizer, 
 {
     ln_status st = LN_OK;
     run r = { .what = what, .loss = NAN };
-    ln_train_report said = { .end = LN_TRAIN_DONE };
-    LN_TRY(ln__training_check(what));
-    LN_TRY(ln__train_opts_adopt(&r.o, opts));
-    LN_TRY(check_memory(&r, optimizer));
-    LN_TRY(set_up(&r, optimizer, schedule));
-    LN_TRY(start(&r));
+    int32_t end = LN_TRAIN_DONE;
+    st = prepare(&r, optimizer, schedule, opts);
+    LN_TRY(ln_comm_agree(r.o.comm, st));
+    LN_TRY(ln__ranks_begin(r.o.comm, r.opt, &r.s, r.config));
+    ln_tape_set_random_position(r.tape, r.s.random);
+    adopt_schedule(&r);
     r.first = r.s.step;
     r.started = r.event_at = ln__now();
-    LN_TRY(loop(&r, &said.end));
-    said = (ln_train_report){
-        .end = said.end,
-        .first = r.first,
-        .step = r.s.step,
-        .loss = r.loss,
-        .smooth = r.s.smooth,
-        .metric = r.s.metric,
-        .best = r.s.best,
-        .best_step = r.s.best_step,
-        .skipped = ln_optimizer_skipped(r.opt),
-        .seconds = ln__now() - r.started,
-    };
-    if (said.end != LN_TRAIN_CANCELLED) /* the checkpoint has the last ones */
+    LN_TRY(loop(&r, &end));
+    ln_train_report said = report_of(&r, end);
+    if (end != LN_TRAIN_CANCELLED) /* the checkpoint has the last ones */
         LN_TRY(put_best_back(&r));
     if (report) {
         said.struct_size = report->struct_size;
         memcpy(report, &said, LN_MIN((size_t)report->struct_size, sizeof said));
     }
-    if (said.end == LN_TRAIN_CANCELLED)
+    if (end == LN_TRAIN_CANCELLED)
         st = ln__fail(LN_ERR_CANCELLED, "train: cancelled after step %lld%s%s", (long long)r.s.step,
                       r.last ? "; --resume goes on from " : "", r.last ? r.last : "");
 done:

@@ -20,4 +20,18 @@ ln_status ln__train_config(json_t **out, const ln_training *what, const ln_optim
 ln_status ln__train_opts_adopt(ln_train_opts *o, const ln_train_opts *user);
 ln_status ln__training_check(const ln_training *what);
 
+/* ---- ranks.c: several processes, one run; with a group of one (or NULL) all these do nothing ---- */
+
+/* Samples [*from, *to) of n are this rank's. */
+void ln__ranks_share(const ln_comm *c, int64_t n, int64_t *from, int64_t *to);
+/* The seed of this rank's dropout and noise: rank 0 has the run's own. */
+uint64_t ln__ranks_seed(const ln_comm *c, uint64_t seed);
+/* Before the first step: is it the same run on all ranks? Then weights, moments and state become rank 0's. */
+ln_status ln__ranks_begin(ln_comm *c, ln_optimizer *o, ln__train_state *s, const json_t *config);
+/* Every rank has the gradient of its share, or `mine` says what went wrong. Then loss and gradients are sums, and all
+ * random streams go on from the farthest position. */
+ln_status ln__ranks_join_step(ln_comm *c, ln_status mine, ln_weights *w, double *loss, uint64_t *random);
+/* The weights must be the same bytes on all ranks. */
+ln_status ln__ranks_compare(ln_comm *c, const ln_weights *w);
+
 #endif

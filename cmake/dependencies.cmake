@@ -18,3 +18,12 @@ add_library(linnet_deps INTERFACE)
 target_include_directories(linnet_deps SYSTEM INTERFACE ${OPENBLAS_INCLUDE})
 target_link_libraries(linnet_deps INTERFACE PkgConfig::JANSSON PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH
                       PkgConfig::LAPACKE ${OPENBLAS_LIBRARY} ZLIB::ZLIB OpenMP::OpenMP_C m)
+
+# Only src/core/comm_mpi.c looks at LINNET_MPI.
+set(LINNET_PC_MPI "")
+if(LINNET_MPI)
+  find_package(MPI REQUIRED COMPONENTS C)
+  target_link_libraries(linnet_deps INTERFACE MPI::MPI_C)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/core/comm_mpi.c PROPERTIES COMPILE_DEFINITIONS LINNET_MPI)
+  set(LINNET_PC_MPI " -lmpi")
+endif()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that linnet builds and tests with, and nothing when all are there.
-# Usage: scripts/install-dependencies.sh [build|check|lint|fuzz|tsan]   (default: check)
+# Usage: scripts/install-dependencies.sh [build|check|lint|fuzz|tsan|mpi]   (default: check)
 set -euo pipefail
 
 build="gcc cmake ninja-build pkg-config libopenblas-openmp-dev liblapacke-dev libjansson-dev libpcre2-dev
@@ -8,14 +8,16 @@ build="gcc cmake ninja-build pkg-config libopenblas-openmp-dev liblapacke-dev li
 demo="python3 python3-pip"
 check="libcmocka-dev g++ bash zsh man-db libsimde-dev"
 lint="clang clang-format clang-tidy cppcheck libomp-14-dev"
+mpi="libopenmpi-dev openmpi-bin"
 fuzz="clang libclang-rt-14-dev libomp-14-dev"
 
 case "${1:-check}" in
 build) want="$build $demo" ;;
 check) want="$build $demo $check" ;;
 lint)  want="$build $check $lint" ;;
+mpi)   want="$build $demo $check $mpi" ;;
 fuzz|tsan) want="$build $demo $check $fuzz" ;;
-*) echo "usage: $0 [build|check|lint|fuzz|tsan]" >&2; exit 2 ;;
+*) echo "usage: $0 [build|check|lint|fuzz|tsan|mpi]" >&2; exit 2 ;;
 esac
 
 missing=""

@@ -31,6 +31,7 @@ typedef struct cli_verb {
     uint32_t shared_size;            /* of their struct; it begins with uint32_t struct_size */
     bool systems;                    /* the next word names a system                        */
     bool plans;                      /* `linnet plan VERB …` works: run() looks at ctx->plan */
+    bool ranks;                      /* works on one thing when mpirun starts several processes */
     int min_operands, max_operands;
     ln_status (*run)(cli_ctx *ctx);
 } cli_verb;
@@ -61,6 +62,7 @@ struct cli_ctx {
     const cli_verb *verb;
     const ln_system *system; /* NULL for verbs without systems              */
     bool plan;               /* called as `linnet plan VERB …`              */
+    bool follows;            /* another process speaks and writes for this one: cli_follow */
     cli_common common;
     void *opts, *shared, *system_opts; /* the structs of the tables, or NULL */
     const char **operand;
@@ -94,6 +96,8 @@ void cli_signals_install(void);
 extern volatile int cli_cancel;
 
 /* ---- output.c ---- */
+/* This process is one of several and not the first: from now on it says nothing and writes no result. */
+void cli_follow(cli_ctx *ctx);
 /* Text for people on standard output; nothing when `--json -` owns it. File-borne text goes through cli_safe first. */
 __attribute__((format(printf, 2, 3))) void cli_say(const cli_ctx *ctx, const char *fmt, ...);
 /* "  label            value" */

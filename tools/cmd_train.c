@@ -18,7 +18,8 @@ static ln_status run(cli_ctx *ctx)
         LN_TRY(ln_gpt_plan(text, o, ctx->result));
     } else {
         const char *out = ((const cli_run_out *)ctx->opts)->out;
-        LN_TRY(ln_gpt_train(text, out, o, ctx->result));
+        LN_TRY(cli_run_begin(&o->comm, ctx));
+        LN_TRY(cli_run_end(o->comm, ln_gpt_train(text, out, o, ctx->result)));
         LN_TRY(cli_input(ctx, text));
     }
     ln__progress_end(&ctx->progress);
@@ -37,11 +38,14 @@ const cli_verb cmd_train = {
     .details =
         "TEXT is a text file. The output directory is a Hugging Face checkpoint with its tokenizer (linnet generate, "
         "linnet eval), and holds the run beside it: log.jsonl, samples.txt, best.safetensors and checkpoints/. A run "
-        "that was stopped by Ctrl-C, --minutes or a crash goes on with --resume and ends with the same bytes.",
+        "that was stopped by Ctrl-C, --minutes or a crash goes on with --resume and ends with the same bytes. Built "
+        "with "
+        "MPI, `mpirun -n 2 linnet train …` shares every batch between two processes.",
     .params = cli_run_params,
     .opts_size = sizeof(cli_run_out),
     .systems = true,
     .plans = true,
+    .ranks = true,
     .min_operands = 1,
     .max_operands = 1,
     .run = run,

@@ -9,6 +9,11 @@
 #include "core/file.h"
 #include "core/kernels.h"
 
+static void say_version(void)
+{
+    printf("linnet %s (%s MPI)\n", ln_version(), ln_comm_has_mpi() ? "with" : "without");
+}
+
 static int usage_error(const char *message)
 {
     cli_error(message);
@@ -80,6 +85,8 @@ done:
 static ln_status run_verb(cli_ctx *ctx)
 {
     ln_status st = LN_OK;
+    if (ln_comm_launched() > 1 && !ctx->verb->ranks)
+        LN_FAIL(LN_ERR_ARG, "%s is the work of one process, and %d were started", ctx->verb->name, ln_comm_launched());
     LN_TRY(check_output("json", ctx->common.json));
     LN_TRY(check_output("report", ctx->common.report));
     if (ctx->common.json && ctx->common.report && strcmp(ctx->common.json, ctx->common.report) == 0 &&
@@ -112,12 +119,12 @@ static int run(int argc, char **argv)
     if (st != LN_OK) {
         cli_error(ln_last_error());
     } else if (ctx.common.version) {
-        printf("linnet %s\n", ln_version());
+        say_version();
     } else if (ctx.common.help) {
         cli_help_verb(stdout, ctx.verb, ctx.system); /* of `plan compress rocket`: the options of what is planned */
     } else {
         st = run_verb(&ctx);
-        if (st != LN_OK && st != LN_ERR_RELATION)
+        if (st != LN_OK && st != LN_ERR_RELATION && !ctx.follows)
             cli_error(st == LN_ERR_CANCELLED && cli_cancel ? "interrupted" : ln_last_error());
     }
     if (st == LN_OK && fflush(stdout) != 0) {
@@ -144,7 +151,7 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? 0 : ln_status_exit_code(LN_ERR_IO);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("linnet %s\n", ln_version());
+        say_version();
         return fflush(stdout) == 0 ? 0 : ln_status_exit_code(LN_ERR_IO);
     }
     if (argv[1][0] == '-')

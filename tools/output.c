@@ -9,9 +9,17 @@
 #include "cli.h"
 #include "core/json.h"
 
+void cli_follow(cli_ctx *ctx)
+{
+    ctx->follows = true;
+    ctx->common.quiet = 1;
+    ctx->common.json = ctx->common.report = NULL;
+    ctx->progress.to = NULL;
+}
+
 bool cli_talks(const cli_ctx *ctx)
 {
-    return !(ctx->common.json && strcmp(ctx->common.json, "-") == 0);
+    return !ctx->follows && !(ctx->common.json && strcmp(ctx->common.json, "-") == 0);
 }
 
 void cli_say(const cli_ctx *ctx, const char *fmt, ...)

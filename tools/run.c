@@ -24,3 +24,19 @@ int cli_run_watch(void *payload, const char *stage, int64_t done, int64_t total)
     cli_ctx *ctx = payload;
     return ln__progress_show(&ctx->progress, stage, done, total);
 }
+
+ln_status cli_run_begin(ln_comm **comm, cli_ctx *ctx)
+{
+    const ln_status st = ln_comm_world(comm);
+    if (st == LN_OK && ln_comm_rank(*comm) > 0)
+        cli_follow(ctx);
+    return st;
+}
+
+ln_status cli_run_end(ln_comm *comm, ln_status st)
+{
+    if (ln_comm_broken(comm))
+        cli_error(ln_last_error()); /* the end of the group is then the end of this process */
+    ln_comm_free(comm);
+    return st;
+}

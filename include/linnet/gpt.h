@@ -40,6 +40,7 @@ typedef struct ln_gpt_opts {
     void (*say)(void *payload, const char *line);
     ln_progress_fn progress;
     void *payload;
+    ln_comm *comm; /* ranks that train together (train.h): all make the same call, rank 0 writes. NULL: none */
 } ln_gpt_opts;
 
 LN_API const ln_param *ln_gpt_params(void);

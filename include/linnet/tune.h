@@ -39,6 +39,7 @@ typedef struct ln_tune_opts {
     void (*say)(void *payload, const char *line);
     ln_progress_fn progress;
     void *payload;
+    ln_comm *comm; /* ranks that train together (train.h): all make the same call, rank 0 writes. NULL: none */
 } ln_tune_opts;
 
 LN_API const ln_param *ln_tune_params(void);

@@ -160,6 +160,33 @@ static void close_run(ln__tune *t, void *own)
     ln__free(own);
 }
 
+/* Up to the first step. */
+static ln_status begin(ln__tune *t, void **own, const ln_system *system, const char *model, const char *out,
+                       const ln_tune_opts *opts, const void *system_opts)
+{
+    ln_status st = LN_OK;
+    LN_TRY(adopt(t, own, system, model, opts, system_opts));
+    LN_TRY(ln__checkpoint_spares(out, model, false));
+    t->lm.out = out;
+    LN_TRY(open_run(t, *own));
+    if (t->lm.valid > 0 && t->o.eval_every > 0 && ln__lm_leads(&t->lm)) {
+        LN_TRY(ln__lm_validate(&t->lm.before, &t->lm));
+        ln__lm_say(&t->lm, "validation loss before: %.4f nats per token", t->lm.before);
+    }
+done:
+    return st;
+}
+
+static ln_status write_run(ln__tune *t, const ln_train_report *report, ln_result *result)
+{
+    ln_status st = LN_OK;
+    LN_TRY(((const ln__tuner *)t->system->impl)->write(t, report));
+    if (result)
+        LN_TRY(ln__lm_report(&t->lm, report, result));
+done:
+    return st;
+}
+
 ln_status ln_tune(const ln_system *system, const char *model, const char *out, const ln_tune_opts *opts,
                   const void *system_opts, ln_result *result)
 {
@@ -169,18 +196,12 @@ ln_status ln_tune(const ln_system *system, const char *model, const char *out, c
     ln_train_report report = { .struct_size = sizeof report };
     if (!out)
         return ln__fail(LN_ERR_ARG, "tune: an output directory is needed");
-    LN_TRY(adopt(&t, &own, system, model, opts, system_opts));
-    LN_TRY(ln__checkpoint_spares(out, model, false));
-    t.lm.out = out;
-    LN_TRY(open_run(&t, own));
-    if (t.lm.valid > 0 && t.o.eval_every > 0) {
-        LN_TRY(ln__lm_validate(&t.lm.before, &t.lm));
-        ln__lm_say(&t.lm, "validation loss before: %.4f nats per token", t.lm.before);
-    }
+    st = begin(&t, &own, system, model, out, opts, system_opts);
+    LN_TRY(ln_comm_agree(t.o.comm, st));
     LN_TRY(ln__lm_train(&t.lm, &report));
-    LN_TRY(((const ln__tuner *)system->impl)->write(&t, &report));
-    if (result)
-        LN_TRY(ln__lm_report(&t.lm, &report, result));
+    if (ln__lm_leads(&t.lm))
+        st = write_run(&t, &report, result);
+    LN_TRY(ln_comm_agree(t.o.comm, st));
 done:
     close_run(&t, own);
     return st;

@@ -32,6 +32,7 @@ typedef struct ln__lm_opts {
     void (*say)(void *payload, const char *line);
     ln_progress_fn progress;
     void *payload;
+    ln_comm *comm;
 } ln__lm_opts;
 
 #define LN__LM_TAKE(o)                                                                                                 \
@@ -41,7 +42,7 @@ typedef struct ln__lm_opts {
     .eval_every = (o)->eval_every, .eval_tokens = (o)->eval_tokens, .log_every = (o)->log_every,                       \
     .save_every = (o)->save_every, .keep = (o)->keep, .patience = (o)->patience, .minutes = (o)->minutes,              \
     .resume = (o)->resume, .force = (o)->force, .sample = (o)->sample, .prompt = (o)->prompt, .seed = (o)->seed,       \
-    .say = (o)->say, .progress = (o)->progress, .payload = (o)->payload
+    .say = (o)->say, .progress = (o)->progress, .payload = (o)->payload, .comm = (o)->comm
 
 /* Table entries after the steps: S is the options struct; batch, warm-up, decay, part to validate on and length of the
  * samples are the verb's own defaults. */
@@ -98,6 +99,8 @@ typedef struct ln__lm {
 /* Tokens of a text with the tokenizer that is set, `most` of them at most (0: all): ids, train, valid. `text` is valid
  * UTF-8, or bytes for a vocabulary of bytes. */
 ln_status ln__lm_tokens(ln__lm *g, const char *text, size_t bytes, int64_t most);
+/* Is this the rank that speaks and writes? */
+bool ln__lm_leads(const ln__lm *g);
 /* Buffers of a micro-batch; the model is set. */
 ln_status ln__lm_ready(ln__lm *g);
 /* Mean validation loss of the weights as they are. */

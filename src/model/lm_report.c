@@ -12,7 +12,7 @@ void ln__lm_say(const ln__lm *g, const char *fmt, ...)
 {
     char *line = NULL;
     va_list args, again;
-    if (!g->o.say)
+    if (!g->o.say || !ln__lm_leads(g))
         return;
     va_start(args, fmt);
     va_copy(again, args);
@@ -131,6 +131,10 @@ ln_status ln__lm_report(ln__lm *g, const ln_train_report *r, ln_result *result)
     LN_TRY(ln_result_integer(result, "steps", r->step));
     LN_TRY(ln_result_integer(result, "resumed_at", r->first));
     LN_TRY(ln_result_integer(result, "skipped_steps", r->skipped));
+    if (ln_comm_size(g->o.comm) > 1)
+        LN_TRY(ln_result_integer(result, "ranks", ln_comm_size(g->o.comm)));
+    if (ln_comm_size(g->o.comm) > 1)
+        LN_TRY(ln_result_integer(result, "ranks", ln_comm_size(g->o.comm)));
     if (isfinite(r->smooth))
         LN_TRY(ln_result_number(result, "train_loss", r->smooth));
     if (isfinite(g->before))

@@ -180,6 +180,7 @@ static ln_train_opts options(const ln__lm *g)
     o.config = g->config;
     o.progress = g->o.progress;
     o.payload = g->o.payload;
+    o.comm = g->o.comm;
     return o;
 }
 
@@ -191,6 +192,11 @@ static ln_schedule schedule_of(const ln__lm_opts *o)
     s.final_lr = o->final_lr;
     s.warmup = o->warmup;
     return s;
+}
+
+bool ln__lm_leads(const ln__lm *g)
+{
+    return ln_comm_rank(g->o.comm) == 0;
 }
 
 ln_status ln__lm_validate(double *loss, ln__lm *g)

@@ -139,8 +139,9 @@ static ln_status open_run(ln__lm *g, const char *text, const char *out, const ln
     if (!text)
         return ln__fail(LN_ERR_ARG, "train gpt: a text is needed");
     ln_params_defaults(params, &o);
-    LN_TRY(ln__opts_adopt(&o, sizeof o, opts, params, "train gpt"));
-    g->o = (ln__lm_opts){ LN__LM_TAKE(&o) };
+    st = ln__opts_adopt(&o, sizeof o, opts, params, "train gpt");
+    g->o = (ln__lm_opts){ LN__LM_TAKE(&o) }; /* the ranks too, who must hear that this one failed */
+    LN_TRY(st);
     LN_TRY(read_text(g, &o));
     LN_TRY(config_of(&c, &o, g->tokenizer));
     LN_TRY(describe(g, &c));
@@ -154,6 +155,17 @@ done:
 
 /* ---- the run ---- */
 
+static ln_status write_run(ln__lm *g, const ln_train_report *report, ln_result *result)
+{
+    ln_status st = LN_OK;
+    LN_TRY(ln__tape_model_save(g->model, g->out));
+    LN_TRY(ln__checkpoint_write_tokenizer(g->out, g->tokenizer));
+    if (result)
+        LN_TRY(ln__lm_report(g, report, result));
+done:
+    return st;
+}
+
 ln_status ln_gpt_train(const char *text, const char *out, const ln_gpt_opts *opts, ln_result *result)
 {
     ln_status st = LN_OK;
@@ -161,12 +173,12 @@ ln_status ln_gpt_train(const char *text, const char *out, const ln_gpt_opts *opt
     ln_train_report report = { .struct_size = sizeof report };
     if (!out)
         return ln__fail(LN_ERR_ARG, "train gpt: an output directory is needed");
-    LN_TRY(open_run(&g, text, out, opts));
+    st = open_run(&g, text, out, opts);
+    LN_TRY(ln_comm_agree(g.o.comm, st));
     LN_TRY(ln__lm_train(&g, &report));
-    LN_TRY(ln__tape_model_save(g.model, out));
-    LN_TRY(ln__checkpoint_write_tokenizer(out, g.tokenizer));
-    if (result)
-        LN_TRY(ln__lm_report(&g, &report, result));
+    if (ln__lm_leads(&g))
+        st = write_run(&g, &report, result);
+    LN_TRY(ln_comm_agree(g.o.comm, st));
 done:
     ln__lm_close(&g);
     return st;

@@ -421,11 +421,12 @@ static void test_failures_of_one_rank(UNUSED void **state)
     assert_ok(ln__file_write(file, "x", 1));
     for (int k = 0; k < 6; k++) {
         group g = group_new(3, LN_F32);
-        const char *text = "";
+        const char *text = "", *dir = scratch("failures");
         ln_status st = LN_ERR_ARG;
         switch (k) {
         case 0: /* other data */
             g.m[1].samples = SAMPLES - 1;
+            g.m[0].o.dir = dir;
             text = "rank 1: train: another run than rank 0's: samples is 90 there and 89 here";
             break;
         case 1:
@@ -455,6 +456,7 @@ static void test_failures_of_one_rank(UNUSED void **state)
         }
         group_run(&g);
         ended(&g, st, text);
+        assert_false(ln__file_exists(dir)); /* nothing was begun */
         group_free(&g);
     }
 }

@@ -13,7 +13,7 @@
 
 #include "core/threads.h"
 
-enum { PIECE = 4 << 20, LINE = 1 + LN__COMM_SUMS + LN__COMM_MOSTS, MESSAGE = 400, ADD_CHUNK = 1 << 16 };
+enum { PIECE = 4 << 20, LINE = 1 + LN__COMM_SUMS + LN__COMM_MOSTS, MESSAGE = 400, ADD_CHUNK = 1 << 16, SMALL = 4096 };
 
 /* ---- life ---- */
 
@@ -129,6 +129,20 @@ static void add(void *x, const void *y, int64_t n, size_t width)
 
 /* ---- sum ---- */
 
+/* The same sums for what is small, where a round costs its start and not its bytes: both of a pair hand over all they
+ * have and add, which gives both the same (a + b is b + a). */
+static ln_status all_to_all(ln_comm *c, char *x, int64_t n, size_t width, int32_t power)
+{
+    ln_status st = LN_OK;
+    const size_t bytes = width * (size_t)n;
+    for (int32_t bit = power / 2; bit > 0; bit /= 2) {
+        LN_TRY(exchange(c, c->rank ^ bit, x, bytes, c->room, bytes));
+        add(x, c->room, n, width);
+    }
+done:
+    return st;
+}
+
 /* Ranks 0 … power-1, a power of two. */
 static ln_status halve_and_double(ln_comm *c, char *x, int64_t n, size_t width, int32_t power)
 {
@@ -178,7 +192,7 @@ static ln_status sum_piece(ln_comm *c, char *x, int64_t n, size_t width)
         LN_TRY(exchange(c, c->rank + power, NULL, 0, c->room, bytes));
         add(x, c->room, n, width);
     }
-    LN_TRY(halve_and_double(c, x, n, width, power));
+    LN_TRY((bytes <= SMALL ? all_to_all : halve_and_double)(c, x, n, width, power));
     if (helps)
         LN_TRY(exchange(c, c->rank + power, x, bytes, NULL, 0));
 done:

@@ -24,6 +24,10 @@ ln_status ln__comm_mpi(ln_comm **out)
 
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
+#include <time.h>
+
+#include "core/progress.h"
 
 typedef struct world {
     MPI_Comm comm;
@@ -45,23 +49,37 @@ static ln_status fail_mpi(const char *what, int code)
     return ln__fail(LN_ERR_IO, "MPI: %s: %s", what, n > 0 ? text : "unknown error");
 }
 
+/* MPI's own waiting keeps a core busy, which another rank or a thread may need: watch closely for a moment, as long as
+ * an answer in the middle of a sum takes, then look again and again (rank 0 may be evaluating or writing). */
+static int wait_for(MPI_Request *r, int n)
+{
+    const double started = ln__now();
+    const struct timespec nap = { .tv_nsec = 50000 };
+    int done = 0, code = MPI_SUCCESS;
+    for (;;) {
+        code = MPI_Testall(n, r, &done, MPI_STATUSES_IGNORE);
+        if (code != MPI_SUCCESS || done)
+            return code;
+        if (ln__now() - started > 1e-3)
+            (void)nanosleep(&nap, NULL);
+        else
+            (void)sched_yield();
+    }
+}
+
 static ln_status exchange(void *ctx, int32_t peer, const void *send, size_t send_bytes, void *recv, size_t recv_bytes)
 {
     const world *w = ctx;
-    char nothing = 0;
-    int code;
+    MPI_Request r[2];
+    int n = 0, code = MPI_SUCCESS;
     if (send_bytes > INT_MAX || recv_bytes > INT_MAX)
         return ln__fail(LN_ERR_RANGE, "MPI: a message of %zu bytes", LN_MAX(send_bytes, recv_bytes));
-    const void *from = send_bytes > 0 ? send : &nothing;
-    if (recv_bytes == 0 && send_bytes == 0)
-        return LN_OK;
-    if (recv_bytes == 0)
-        code = MPI_Send(from, (int)send_bytes, MPI_BYTE, peer, 0, w->comm);
-    else if (send_bytes == 0)
-        code = MPI_Recv(recv, (int)recv_bytes, MPI_BYTE, peer, 0, w->comm, MPI_STATUS_IGNORE);
-    else
-        code = MPI_Sendrecv(from, (int)send_bytes, MPI_BYTE, peer, 0, recv, (int)recv_bytes, MPI_BYTE, peer, 0, w->comm,
-                            MPI_STATUS_IGNORE);
+    if (recv_bytes > 0)
+        code = MPI_Irecv(recv, (int)recv_bytes, MPI_BYTE, peer, 0, w->comm, &r[n++]);
+    if (code == MPI_SUCCESS && send_bytes > 0)
+        code = MPI_Isend(send, (int)send_bytes, MPI_BYTE, peer, 0, w->comm, &r[n++]);
+    if (code == MPI_SUCCESS && n > 0)
+        code = wait_for(r, n);
     return code == MPI_SUCCESS ? LN_OK : fail_mpi("exchange", code);
 }
 

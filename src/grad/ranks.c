@@ -60,10 +60,11 @@ done:
     return st;
 }
 
-/* Same options, data and model on all ranks? */
-static ln_status same_run(ln_comm *c, const ln_weights *w, const json_t *config)
+ln_status ln__ranks_same_run(ln_comm *c, const ln_weights *w, const json_t *config)
 {
     ln_status st = LN_OK;
+    if (ln_comm_size(c) == 1)
+        return LN_OK;
     char *text = NULL;
     json_t *lead = NULL;
     uint64_t head[2] = { 0, (uint64_t)w->block };
@@ -91,12 +92,11 @@ done:
     return st;
 }
 
-ln_status ln__ranks_begin(ln_comm *c, ln_optimizer *o, ln__train_state *s, const json_t *config)
+ln_status ln__ranks_begin(ln_comm *c, ln_optimizer *o, ln__train_state *s)
 {
     ln_status st = LN_OK;
     if (ln_comm_size(c) == 1)
         return LN_OK;
-    LN_TRY(same_run(c, o->w, config));
     const size_t bytes = ln_dtype_bytes(o->w->dtype, o->w->block);
     void *const blocks[] = { o->w->data, o->m, o->v, o->ema };
     int64_t counters[3] = { o->steps, o->skipped, o->in_row };

@@ -433,7 +433,6 @@ static ln_status prepare(run *r, const ln_optimizer_opts *optimizer, const ln_sc
     r->leads = ln_comm_rank(r->o.comm) == 0;
     r->o.dir = r->leads ? r->o.dir : NULL;
     LN_TRY(set_up(r, optimizer, schedule));
-    LN_TRY(start(r));
 done:
     return st;
 }
@@ -462,7 +461,10 @@ ln_status ln_train(const ln_training *what, const ln_optimizer_opts *optimizer, 
     int32_t end = LN_TRAIN_DONE;
     st = prepare(&r, optimizer, schedule, opts);
     LN_TRY(ln_comm_agree(r.o.comm, st));
-    LN_TRY(ln__ranks_begin(r.o.comm, r.opt, &r.s, r.config));
+    LN_TRY(ln__ranks_same_run(r.o.comm, what->weights, r.config));
+    st = start(&r);
+    LN_TRY(ln_comm_agree(r.o.comm, st));
+    LN_TRY(ln__ranks_begin(r.o.comm, r.opt, &r.s));
     ln_tape_set_random_position(r.tape, r.s.random);
     adopt_schedule(&r);
     r.first = r.s.step;

@@ -26,8 +26,10 @@ ln_status ln__training_check(const ln_training *what);
 void ln__ranks_share(const ln_comm *c, int64_t n, int64_t *from, int64_t *to);
 /* The seed of this rank's dropout and noise: rank 0 has the run's own. */
 uint64_t ln__ranks_seed(const ln_comm *c, uint64_t seed);
-/* Before the first step: is it the same run on all ranks? Then weights, moments and state become rank 0's. */
-ln_status ln__ranks_begin(ln_comm *c, ln_optimizer *o, ln__train_state *s, const json_t *config);
+/* Before anything is written: are options, data and model the same on all ranks? */
+ln_status ln__ranks_same_run(ln_comm *c, const ln_weights *w, const json_t *config);
+/* Before the first step: weights, moments and state become rank 0's. */
+ln_status ln__ranks_begin(ln_comm *c, ln_optimizer *o, ln__train_state *s);
 /* Every rank has the gradient of its share, or `mine` says what went wrong. Then loss and gradients are sums, and all
  * random streams go on from the farthest position. */
 ln_status ln__ranks_join_step(ln_comm *c, ln_status mine, ln_weights *w, double *loss, uint64_t *random);

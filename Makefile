@@ -5,7 +5,7 @@ PRESET ?= release
 BUILD  := build/$(PRESET)
 prefix ?= /usr/local
 
-.PHONY: all demo check asan tsan lint fuzz bench reproduce coverage docs install clean dependencies
+.PHONY: all demo check asan tsan mpi lint fuzz bench reproduce coverage docs install clean dependencies
 
 all:
 	@scripts/install-dependencies.sh build
@@ -33,6 +33,13 @@ tsan:
 	@cmake --preset tsan >/dev/null
 	@cmake --build build/tsan
 	@LINNET_QUICK=1 scripts/run-tests.sh build/tsan -R '^test_' -E '^test_(eval|real_models|resume|tokenizer)$$'
+
+# Training on several processes: the command with MPI, and the tests that start two of it.
+mpi:
+	@scripts/install-dependencies.sh mpi
+	@cmake --preset mpi >/dev/null
+	@cmake --build --preset mpi
+	@ctest --test-dir build/mpi --output-on-failure -R '^mpi_'
 
 lint:
 	@scripts/install-dependencies.sh lint

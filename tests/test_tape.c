@@ -146,6 +146,33 @@ static void test_contributions_add_up(void **state)
     ln_tape_free(t);
 }
 
+/* Sums hand their gradient on instead of copying it: the numbers must be those of copies, whoever else is waiting. */
+static void test_sums_pass_gradients_on(void **state)
+{
+    (void)state;
+    ln_tape *t = plain_tape();
+    const double x[3] = { 0.5, -1, 2 }, seed[3] = { 1, 10, 100 };
+    for (int k = 0; k < 6; k++) {
+        ln_tape_reset(t);
+        ln_var *a = ln_leaf(t, LN_F64, LN_DIMS(3), x), *u = ln_square(t, a), *v = ln_scale(t, a, 3);
+        ln_var *s = ln_sum(t, a, LN_ALL, 0);                               /* one number, broadcast over the others */
+        ln_var *y = k == 0   ? ln_add(t, u, v)                              /* x^2 + 3x */
+                    : k == 1 ? ln_add(t, u, u)                              /* 2x^2 */
+                    : k == 2 ? ln_sub(t, u, v)                              /* x^2 - 3x */
+                    : k == 3 ? ln_sub(t, ln_add(t, u, v), ln_mul(t, u, u))  /* x^2 + 3x - x^4 */
+                    : k == 4 ? ln_add(t, s, ln_add(t, u, a))                /* sum + x^2 + x */
+                             : ln_add(t, ln_add(t, u, v), ln_add(t, u, v)); /* 2x^2 + 6x */
+        OK(ln_backward_from(t, y, seed));
+        const double *g = ln_var_grad(a);
+        for (int i = 0; i < 3; i++) {
+            const double slope[] = { 2 * x[i] + 3, 4 * x[i],    2 * x[i] - 3, 2 * x[i] + 3 - 4 * x[i] * x[i] * x[i],
+                                     2 * x[i] + 1, 4 * x[i] + 6 };
+            assert_true(fabs(g[i] - (seed[i] * slope[k] + (k == 4 ? 111 : 0))) < 1e-12);
+        }
+    }
+    ln_tape_free(t);
+}
+
 static void test_no_grad(void **state)
 {
     (void)state;
@@ -336,6 +363,29 @@ static void test_torture(void **state)
     assert_memory_equal(want, got, sizeof want);
 }
 
+/* The second step's memory is what is in use at once, whatever sizes follow each other, and does not grow. */
+static void test_no_memory_is_wasted(void **state)
+{
+    (void)state;
+    const int64_t before = ln_memory_held();
+    int64_t held[4];
+    ln_tape *t = plain_tape();
+    for (int step = 0; step < 4; step++) {
+        ln_tape_reset(t);
+        ln_no_grad_begin(t);
+        for (int i = 0; i < 30; i++) {
+            ln_input(t, LN_F32, LN_DIMS(1 << (i % 3 == 0 ? 20 : i % 3 == 1 ? 5 : 18), step < 2 ? 1 : 1 + i % 2), NULL);
+            assert_true(ln_memory_held() - before < ln_tape_peak(t) * 5 / 4 + (2 << 20));
+        }
+        OK(ln_tape_status(t));
+        held[step] = ln_memory_held() - before;
+    }
+    assert_true(held[1] < held[0] && held[1] - ln_tape_peak(t) < 1 << 16);
+    assert_true(held[3] > held[1] && held[3] - ln_tape_peak(t) < 1 << 16);
+    ln_tape_free(t);
+    assert_int_equal(ln_memory_held(), before);
+}
+
 static void test_memory_limit(void **state)
 {
     (void)state;
@@ -379,12 +429,14 @@ int main(void)
         cmocka_unit_test(test_check_names_the_operation),
         cmocka_unit_test(test_overwritten),
         cmocka_unit_test(test_contributions_add_up),
+        cmocka_unit_test(test_sums_pass_gradients_on),
         cmocka_unit_test(test_no_grad),
         cmocka_unit_test(test_remat_is_bit_equal),
         cmocka_unit_test(test_remat_saves_memory),
         cmocka_unit_test(test_dry_run_predicts),
         cmocka_unit_test(test_steady_steps_allocate_nothing),
         cmocka_unit_test(test_torture),
+        cmocka_unit_test(test_no_memory_is_wasted),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_rewind),
     };

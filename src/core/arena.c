@@ -1,11 +1,12 @@
 /* arena.c - bump allocation for work that is thrown away together (one training or decoding step).
  *
- * Blocks form a list in the order of use; reset goes back to the first without giving anything back, so that after
- * the first step nothing is allocated any more. A request too large for the next kept block gets its own in front of
- * it. Every pointer is 64-byte aligned because sizes are rounded up and blocks are aligned. */
+ * Blocks form a list in the order of use. Reset replaces several of them by one that holds the most that was ever in
+ * use at once, so that the second step allocates once and later ones never; what the first wastes is small, for a large
+ * request gets a block of its own size. So does one too large for the next kept block, in front of it. Every pointer is
+ * 64-byte aligned because sizes are rounded up and blocks are aligned. */
 #include "core/core.h"
 
-enum { ALIGN = 64, HEAD = 64 };
+enum { ALIGN = 64, HEAD = 64, LEAST = 64 << 10, MOST = 8 << 20, SHARE = 256 /* of all blocks so far, for a new one */ };
 
 typedef struct block {
     struct block *next;
@@ -16,6 +17,8 @@ struct ln__arena {
     block *first, *now;
     size_t at;   /* in `now` */
     size_t used; /* bytes handed out since the last reset */
+    size_t most; /* of `used`, ever */
+    size_t all;  /* bytes of all blocks */
 };
 
 static ln_status new_block(block **out, size_t size)
@@ -38,6 +41,7 @@ ln_status ln__arena_new(ln__arena **out, size_t first_block)
     LN_TRY(LN_NEW0(&a, 1));
     LN_TRY(new_block(&a->first, first_block < ALIGN ? ALIGN : first_block));
     a->now = a->first;
+    a->all = a->first->size;
     *out = a;
     a = NULL;
 done:
@@ -51,10 +55,11 @@ static ln_status advance(ln__arena *a, size_t bytes)
     block *next = a->now->next;
     if (!next || next->size < bytes) {
         block *fresh = NULL;
-        const size_t twice = a->now->size > (size_t)PTRDIFF_MAX / 4 ? bytes : 2 * a->now->size;
-        const ln_status st = new_block(&fresh, next ? bytes : LN_MAX(bytes, twice));
+        const size_t share = LN_MIN(LN_MAX(a->all / SHARE, (size_t)LEAST), (size_t)MOST) / ALIGN * ALIGN;
+        const ln_status st = new_block(&fresh, next ? bytes : LN_MAX(bytes, share));
         if (st != LN_OK)
             return st;
+        a->all += fresh->size;
         fresh->next = next;
         a->now->next = fresh;
         next = fresh;
@@ -81,8 +86,29 @@ ln_status ln__arena_alloc(void **out, ln__arena *a, size_t count, size_t size)
     return LN_OK;
 }
 
+/* The blocks after `b` given back. */
+static void drop_after(ln__arena *a, block *b)
+{
+    for (block *next = b->next, *after; next; next = after) {
+        after = next->next;
+        a->all -= next->size;
+        ln__free(next);
+    }
+    b->next = NULL;
+}
+
 void ln__arena_reset(ln__arena *a)
 {
+    a->most = LN_MAX(a->most, a->used);
+    if (a->first->next) {
+        block *one = NULL;
+        drop_after(a, a->first);
+        if (new_block(&one, a->most) == LN_OK) { /* without it the next step grows again */
+            ln__free(a->first);
+            a->first = one;
+            a->all = one->size;
+        }
+    }
     a->now = a->first;
     a->at = 0;
     a->used = 0;
@@ -100,6 +126,7 @@ ln__arena_place ln__arena_mark(const ln__arena *a)
 
 void ln__arena_rewind(ln__arena *a, ln__arena_place place)
 {
+    a->most = LN_MAX(a->most, a->used);
     a->now = place.block;
     a->at = place.at;
     a->used = place.used;

@@ -4,6 +4,7 @@
  * A gradient's memory is taken when the first contribution arrives (which sets it, so nothing is zeroed) and given back
  * when the note that made the variable has been passed, unless the variable is a leaf. Contributions to a weight are
  * always additions, to its part of the set's block. The order is that of the notes: deterministic.
+ * A note is the last user of its output's gradient, so where an input's is the same the memory changes hands.
  * Rematerialised notes run their function again and are passed recursively; see remat.c for the forward half. */
 #include <math.h>
 #include <string.h>
@@ -12,11 +13,6 @@
 #include "grad/tape_impl.h"
 
 enum { MAX_OPERANDS = 64 };
-
-static size_t grad_bytes(const ln_var *v)
-{
-    return ln_dtype_bytes(v->dtype, v->count);
-}
 
 static ln_status check_version(const ln__node *n, const ln_var *v, uint32_t was, const char *what, int i)
 {
@@ -47,7 +43,7 @@ static ln_status destination(void **to, bool *add, ln_tape *t, ln_var *v)
     *add = true;
     if (!v->grad) {
         *add = false;
-        LN_TRY(ln__pool_take(&v->grad, t, grad_bytes(v)));
+        LN_TRY(ln__pool_take(&v->grad, t, ln__var_bytes(v)));
     }
     *to = v->grad;
 done:
@@ -57,18 +53,36 @@ done:
 static void give_back(ln_tape *t, ln_var *v)
 {
     if (v->grad && !(v->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
-        ln__pool_give(t, v->grad, grad_bytes(v));
+        ln__pool_give(t, v->grad, ln__var_bytes(v));
         v->grad = NULL;
     }
 }
 
-static ln_status backward_of(ln_tape *t, ln__node *n)
+/* The input that takes over the gradient of output 0, or -1: one that would be first to set its own, and nobody else's.
+ */
+static int heir(const ln__node *n)
+{
+    for (int i = 0; i < n->nin && n->op->passes >> i; i++) {
+        const ln_var *v = n->in[i];
+        bool free = n->op->passes >> i & 1 && ln__wants_grad(v) && !v->grad &&
+                    !(v->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT)) && ln__same_shape(v, n->out[0]);
+        for (int k = 0; free && k < n->nin; k++)
+            free = k == i || n->in[k] != v;
+        if (free)
+            return i;
+    }
+    return -1;
+}
+
+static ln_status backward_of(ln_tape *t, const ln__node *n)
 {
     ln_status st = LN_OK;
     const void *gout[MAX_OPERANDS];
     void *gin[MAX_OPERANDS];
     bool add[MAX_OPERANDS];
     ln_var *const first = n->nin > 0 ? n->in[0] : NULL;
+    const int passed = n->op->passes ? heir(n) : -1;
+    bool wanted = false;
     if (n->nin > MAX_OPERANDS || n->nout > MAX_OPERANDS)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: more than %d operands", n->op->name, MAX_OPERANDS);
     if (n->op->flags & LN__OP_RESHAPE && first && !first->grad && !(first->flags & (LN__VAR_LEAF | LN__VAR_WEIGHT))) {
@@ -82,17 +96,36 @@ static ln_status backward_of(ln_tape *t, ln__node *n)
     for (int i = 0; i < n->nin; i++) {
         gin[i] = NULL;
         add[i] = false;
-        if (n->in[i] && ln_var_wants_grad(n->in[i]))
+        if (i != passed && ln__wants_grad(n->in[i]))
             LN_TRY(destination(&gin[i], &add[i], t, n->in[i]));
+        wanted = wanted || gin[i];
         for (int k = 0; k < i; k++) /* the same variable twice: the second contribution adds to the first */
             add[i] = add[i] || (gin[i] && gin[k] == gin[i]);
     }
-    if (!t->o.dry) {
+    if (!t->o.dry && wanted) {
         LN_TRY(n->op->backward[ln__node_type(n)](t, n, &(ln__back){ gout, gin, add }));
         for (int i = 0; i < n->nin && t->o.check; i++)
             if (gin[i])
                 LN_TRY(ln__check_numbers(gin[i], n->in[i]->dtype, n->in[i]->count, "the gradient", n));
     }
+    if (passed >= 0) {
+        n->in[passed]->grad = n->out[0]->grad;
+        n->out[0]->grad = NULL;
+    }
+done:
+    return st;
+}
+
+static ln_status pass(ln_tape *t, int64_t from);
+
+/* A rematerialised note, taken by value: running its function again makes notes where it was. */
+static ln_status pass_again(ln_tape *t, ln__node n)
+{
+    ln_status st = LN_OK;
+    const int64_t floor = t->nodes;
+    LN_TRY(ln__remat_again(t, &n));
+    LN_TRY(pass(t, floor));
+    ln__remat_end(t, &n);
 done:
     return st;
 }
@@ -102,23 +135,18 @@ static ln_status pass(ln_tape *t, int64_t from)
 {
     ln_status st = LN_OK;
     while (t->nodes > from) {
-        ln__node n = t->node[t->nodes - 1];
+        const ln__node *const n = &t->node[--t->nodes];
+        ln_var *const *const out = n->out; /* on the tape's arena: stays when t->node moves */
+        const int nout = n->nout;
         bool reached = false;
-        for (int i = 0; i < n.nout; i++)
-            reached = reached || n.out[i]->grad;
-        t->nodes--;
-        if (reached) {
-            if (n.op == &ln__op_remat) {
-                const int64_t floor = t->nodes;
-                LN_TRY(ln__remat_again(t, &n));
-                LN_TRY(pass(t, floor));
-                ln__remat_end(t, &n);
-            } else {
-                LN_TRY(backward_of(t, &n));
-            }
-        }
-        for (int i = 0; i < n.nout; i++)
-            give_back(t, n.out[i]);
+        for (int i = 0; i < nout; i++)
+            reached = reached || out[i]->grad;
+        if (reached && n->op == &ln__op_remat)
+            LN_TRY(pass_again(t, *n));
+        else if (reached)
+            LN_TRY(backward_of(t, n));
+        for (int i = 0; i < nout; i++)
+            give_back(t, out[i]);
     }
 done:
     return st;
@@ -132,15 +160,15 @@ static ln_status start(ln_tape *t, ln_var *y, const void *seed)
     LN_TRY(ln_tape_status(t));
     if (t->backward)
         LN_FAIL(LN_ERR_ARG, "backward: a second pass needs ln_tape_reset before it");
-    if (!ln_var_wants_grad(y) || y->node < 0)
+    if (!ln__wants_grad(y) || y->node < 0)
         LN_FAIL(LN_ERR_ARG, "backward: nothing that wants a gradient leads to this variable");
     if (!seed && y->count != 1)
         LN_FAIL(LN_ERR_SHAPE, "backward: the loss must be a scalar, found %lld elements", (long long)y->count);
     if (!t->o.dry && !seed && !isfinite(ln_var_value(y)))
         LN_FAIL(LN_ERR_NUMERIC, "backward: the loss is %s", isnan(ln_var_value(y)) ? "NaN" : "infinite");
-    LN_TRY(ln__pool_take(&y->grad, t, grad_bytes(y)));
+    LN_TRY(ln__pool_take(&y->grad, t, ln__var_bytes(y)));
     if (!t->o.dry && seed)
-        memcpy(y->grad, seed, grad_bytes(y));
+        memcpy(y->grad, seed, ln__var_bytes(y));
     else if (!t->o.dry && y->dtype == LN_F64)
         *(double *)y->grad = 1;
     else if (!t->o.dry)

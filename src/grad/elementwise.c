@@ -1,8 +1,8 @@
 /* elementwise.c - the operations of elementwise.def: one operand, and two with broadcasting.
  *
  * Loops are cut into chunks of 4,096 elements. Two operands: both of the result's shape and contiguous is the common
- * case; else lines of the innermost dimension with a step for each operand. The gradient of a broadcast operand is made
- * in full in scratch, then summed over what it was broadcast along. */
+ * case, whose two gradients are made in one pass; else lines of the innermost dimension with a step for each operand.
+ * The gradient of a broadcast operand is made in full in scratch, then summed over what it was broadcast along. */
 #include <string.h>
 
 #include "core/threads.h"
@@ -14,6 +14,7 @@ enum { CHUNK = 4096 };
 
 typedef struct attrs {
     double p, q;
+    bool in_step; /* two operands, both contiguous and of the result's shape */
 } attrs;
 
 static const ln__elementwise_loops *loops(void)
@@ -92,7 +93,7 @@ static ln_status unary_backward(const ln__node *n, const ln__back *g, int which)
 
 static ln_var *unary(ln_tape *t, const ln__op *op, ln_var *x, double p, double q)
 {
-    const attrs a = { p, q };
+    const attrs a = { .p = p, .q = q };
     ln_var *c = x ? ln_contiguous(t, x) : NULL;
     return ln__run1(t, op, 1, &c, &a, sizeof a);
 }
@@ -212,6 +213,57 @@ enum {
 #include "grad/elementwise.def"
 };
 
+/* Operands in step. */
+typedef struct pair_job {
+    const ln__binary_loop *loop;
+    char *y, *d[2]; /* y: forward */
+    const char *a, *b, *g;
+    size_t width;
+    double p;
+    bool add[2];
+} pair_job;
+
+static void pair_chunk(void *ctx, int64_t begin, int64_t end)
+{
+    const pair_job *j = ctx;
+    const size_t at = (size_t)begin * j->width;
+    const char *a = j->a + at, *b = j->b + at;
+    if (j->y)
+        j->loop->forward(j->y + at, a, 1, b, 1, j->p, end - begin);
+    else if (j->d[0] && j->d[1])
+        j->loop->both(j->d[0] + at, j->d[1] + at, j->g + at, a, b, j->p, end - begin, j->add[0], j->add[1]);
+    else
+        j->loop->backward[!j->d[0]]((j->d[0] ? j->d[0] : j->d[1]) + at, j->g + at, a, 1, b, 1, j->p, end - begin,
+                                    j->add[!j->d[0]]);
+}
+
+static pair_job pair_of(const ln__node *n, int which)
+{
+    const bool f64 = n->in[0]->dtype == LN_F64;
+    return (pair_job){ .loop = &loops()->binary[f64][which],
+                       .a = n->in[0]->data,
+                       .b = n->in[1]->data,
+                       .width = f64 ? 8 : 4,
+                       .p = ((const attrs *)n->attrs)->p };
+}
+
+static void pair_backward(const ln__node *n, const ln__back *g, int which)
+{
+    pair_job j = pair_of(n, which);
+    const bool one = g->in[0] == g->in[1]; /* f(x, x): one after the other */
+    j.g = g->out[0];
+    for (int i = 0; i < 2; i++) {
+        j.d[i] = g->in[i];
+        j.add[i] = g->add[i];
+        if (one && j.d[i]) {
+            ln__parallel_for(n->out[0]->count, CHUNK, pair_chunk, &j);
+            j.d[i] = NULL;
+        }
+    }
+    if (j.d[0] || j.d[1])
+        ln__parallel_for(n->out[0]->count, CHUNK, pair_chunk, &j);
+}
+
 typedef struct binary_job {
     const ln__binary_loop *loop;
     ln__loops l; /* a and b over the result */
@@ -240,7 +292,7 @@ static void binary_lines(void *ctx, int64_t begin, int64_t end)
     }
 }
 
-/* Both operands in step with the result: chunks need no lines. */
+/* One loop: chunks need no lines. */
 static void binary_chunk(void *ctx, int64_t begin, int64_t end)
 {
     const binary_job *j = ctx;
@@ -302,7 +354,9 @@ static ln_status binary_infer(ln_tape *t, ln__node *n)
     }
     LN_TRY(ln__broadcast(n, dims, &ndim, n->in[0], n->in[1]));
     LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, ndim, dims));
-    if (!ln__same_shape(n->in[0], n->out[0]) || !ln__same_shape(n->in[1], n->out[0]))
+    const bool same = ln__same_shape(n->in[0], n->out[0]) && ln__same_shape(n->in[1], n->out[0]);
+    ((attrs *)n->attrs)->in_step = same && ln__var_contiguous(n->in[0]) && ln__var_contiguous(n->in[1]);
+    if (!same)
         n->scratch = ln_dtype_bytes(n->out[0]->dtype, n->out[0]->count);
 done:
     return st;
@@ -310,6 +364,12 @@ done:
 
 static ln_status binary_forward(const ln__node *n, int which)
 {
+    if (((const attrs *)n->attrs)->in_step) {
+        pair_job p = pair_of(n, which);
+        p.y = n->out[0]->data;
+        ln__parallel_for(n->out[0]->count, CHUNK, pair_chunk, &p);
+        return LN_OK;
+    }
     binary_job j = binary_of(n, which);
     j.y = n->out[0]->data;
     binary_run(&j, n);
@@ -318,6 +378,10 @@ static ln_status binary_forward(const ln__node *n, int which)
 
 static ln_status binary_backward(ln_tape *t, const ln__node *n, const ln__back *g, int which)
 {
+    if (((const attrs *)n->attrs)->in_step) {
+        pair_backward(n, g, which);
+        return LN_OK;
+    }
     for (int i = 0; i < 2; i++) {
         binary_job j = binary_of(n, which);
         if (!g->in[i])
@@ -336,7 +400,7 @@ static ln_status binary_backward(ln_tape *t, const ln__node *n, const ln__back *
 
 static ln_var *binary(ln_tape *t, const ln__op *op, ln_var *a, ln_var *b, double p)
 {
-    const attrs at = { p, 0 };
+    const attrs at = { .p = p };
     return ln__run1(t, op, 2, (ln_var *[]){ a, b }, &at, sizeof at);
 }
 
@@ -377,7 +441,16 @@ static bool binary_leaves(ln_tape *t, ln__case *c, int k, ln_var **a, ln_var **b
                                  .forward = { fn##_forward, fn##_forward },                                            \
                                  .backward = { fn##_backward, fn##_backward },                                         \
                                  .reads = 3u,                                                                          \
+                                 .passes = PASSES_##fn,                                                                \
                                  .build = fn##_build };
+#define PASSES_add 3u
+#define PASSES_sub 1u
+#define PASSES_mul 0u
+#define PASSES_div 0u
+#define PASSES_minimum 0u
+#define PASSES_maximum 0u
+#define PASSES_lerp 0u
+#define PASSES_silu_mul 0u
 #include "grad/elementwise.def"
 
 #define PAIR(fn)                                                                                                       \

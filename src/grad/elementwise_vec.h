@@ -9,11 +9,14 @@ typedef struct ln__unary_loop {
     void (*forward)(void *y, const void *x, double p, double q, int64_t n);
     void (*backward)(void *dx, const void *g, const void *x, const void *y, double p, double q, int64_t n, bool add);
 } ln__unary_loop;
-/* y[i] = f(a[i sa], b[i sb]); d = or += g[i] times the partial derivative `which` (0: a, 1: b). */
+/* y[i] = f(a[i sa], b[i sb]); d = or += g[i] times the partial derivative `which` (0: a, 1: b); both: the two in one
+ * pass over operands in step, da and db apart. */
 typedef struct ln__binary_loop {
     void (*forward)(void *y, const void *a, int64_t sa, const void *b, int64_t sb, double p, int64_t n);
     void (*backward[2])(void *d, const void *g, const void *a, int64_t sa, const void *b, int64_t sb, double p,
                         int64_t n, bool add);
+    void (*both)(void *da, void *db, const void *g, const void *a, const void *b, double p, int64_t n, bool add_a,
+                 bool add_b);
 } ln__binary_loop;
 
 enum {

@@ -46,12 +46,16 @@ const ln__elementwise_loops VEC_TABLE(ln__elementwise) = {
                } },
     .binary = { {
 #define LN_BINARY(name, y, da, db)                                                                                     \
-    { VEC_AS(name##_forward, f32), { VEC_AS(name##_back_a, f32), VEC_AS(name##_back_b, f32) } },
+    { VEC_AS(name##_forward, f32),                                                                                     \
+      { VEC_AS(name##_back_a, f32), VEC_AS(name##_back_b, f32) },                                                      \
+      VEC_AS(name##_back, f32) },
 #include "grad/elementwise.def"
                 },
                 {
 #define LN_BINARY(name, y, da, db)                                                                                     \
-    { VEC_AS(name##_forward, f64), { VEC_AS(name##_back_a, f64), VEC_AS(name##_back_b, f64) } },
+    { VEC_AS(name##_forward, f64),                                                                                     \
+      { VEC_AS(name##_back_a, f64), VEC_AS(name##_back_b, f64) },                                                      \
+      VEC_AS(name##_back, f64) },
 #include "grad/elementwise.def"
                 } },
 };

@@ -49,7 +49,26 @@
         }                                                                                                              \
     }                                                                                                                  \
     BINARY_BACK(name##_back_a, fda)                                                                                    \
-    BINARY_BACK(name##_back_b, fdb)
+    BINARY_BACK(name##_back_b, fdb)                                                                                    \
+    static void VEC(name##_back)(void *dap, void *dbp, const void *gp, const void *ap, const void *bp, double p,       \
+                                 int64_t n, bool add_a, bool add_b)                                                    \
+    {                                                                                                                  \
+        REAL *restrict da = dap, *restrict db = dbp;                                                                   \
+        const REAL *g = gp, *a = ap, *b = bp;                                                                          \
+        const REAL P = (REAL)p;                                                                                        \
+        (void)P;                                                                                                       \
+        BOTH(!add_a &&!add_b, =, =, fda, fdb)                                                                          \
+        BOTH(add_a &&!add_b, +=, =, fda, fdb)                                                                          \
+        BOTH(!add_a &&add_b, =, +=, fda, fdb)                                                                          \
+        BOTH(add_a &&add_b, +=, +=, fda, fdb)                                                                          \
+    }
+#define BOTH(when, set_a, set_b, fda, fdb)                                                                             \
+    for (int64_t i = 0; (when) && i < n; i++) {                                                                        \
+        const REAL A = a[i], B = b[i], G = g[i];                                                                       \
+        (void)A, (void)B;                                                                                              \
+        da[i] set_a G *(fda);                                                                                          \
+        db[i] set_b G *(fdb);                                                                                          \
+    }
 #define BINARY_BACK(name, fd)                                                                                          \
     static void VEC(name)(void *dp, const void *gp, const void *ap, int64_t sa, const void *bp, int64_t sb, double p,  \
                           int64_t n, bool add)                                                                         \
@@ -78,3 +97,4 @@
 
 #include "grad/elementwise.def"
 #undef BINARY_BACK
+#undef BOTH

@@ -79,7 +79,7 @@ static ln_status run(ln_tape *t, ln__node *n)
     LN_TRY(n->op->infer(t, n));
     LN_TRY(ln__tape_scratch(t, n->scratch));
     for (int i = 0; i < n->nin; i++)
-        wanted = wanted || ln_var_wants_grad(n->in[i]);
+        wanted = wanted || ln__wants_grad(n->in[i]);
     n->random = t->random;
     t->random += n->draws;
     if (!t->o.dry && n->op->forward[0])

@@ -58,10 +58,24 @@ void ln_tape_free(ln_tape *t)
     ln__free(t);
 }
 
+static size_t held(const ln_tape *t)
+{
+    return (t->o.dry ? t->data_used + t->scratch_need : ln__arena_used(t->data) + t->scratch_bytes) +
+           ln__arena_used(t->small) + t->pool_used;
+}
+
+/* To be called before anything shrinks: until then what is held is the most. */
+static void note_peak(ln_tape *t)
+{
+    t->peak = LN_MAX(t->peak, held(t));
+    t->pool_noted = t->pool_used;
+}
+
 void ln_tape_reset(ln_tape *t)
 {
     if (!t)
         return;
+    note_peak(t);
     release_kept(t);
     ln__arena_reset(t->small);
     ln__arena_reset(t->data);
@@ -70,7 +84,7 @@ void ln_tape_reset(ln_tape *t)
         b->next_free = t->free_block[b->index];
         t->free_block[b->index] = b;
     }
-    t->data_used = t->pool_used = 0;
+    t->data_used = t->pool_used = t->pool_noted = 0;
     t->nodes = 0;
     t->no_grad = 0;
     t->backward = false;
@@ -146,12 +160,6 @@ void ln_tape_set_random_position(ln_tape *t, uint64_t position)
 
 /* ---- memory ---- */
 
-static size_t held(const ln_tape *t)
-{
-    return (t->o.dry ? t->data_used + t->scratch_need : ln__arena_used(t->data) + t->scratch_bytes) +
-           ln__arena_used(t->small) + t->pool_used;
-}
-
 int64_t ln_tape_held(const ln_tape *t)
 {
     return t ? (int64_t)held(t) : 0;
@@ -159,7 +167,7 @@ int64_t ln_tape_held(const ln_tape *t)
 
 int64_t ln_tape_peak(const ln_tape *t)
 {
-    return t ? (int64_t)t->peak : 0;
+    return t ? (int64_t)LN_MAX(t->peak, held(t)) : 0;
 }
 
 int64_t ln_tape_nodes(const ln_tape *t)
@@ -167,13 +175,9 @@ int64_t ln_tape_nodes(const ln_tape *t)
     return t ? t->nodes : 0;
 }
 
-void ln__tape_note_peak(ln_tape *t)
-{
-    t->peak = LN_MAX(t->peak, held(t));
-}
-
 ln_status ln__tape_alloc(void **out, ln_tape *t, size_t count, size_t size)
 {
+    t->pool_noted = 0;
     return ln__arena_alloc(out, t->small, count, size);
 }
 
@@ -187,7 +191,7 @@ ln_status ln__tape_numbers(void **out, ln_tape *t, int64_t count, ln_dtype dt)
     } else {
         LN_TRY(ln__arena_alloc(out, t->data, bytes, 1));
     }
-    ln__tape_note_peak(t);
+    t->pool_noted = 0;
 done:
     return st;
 }
@@ -204,7 +208,7 @@ ln_status ln__tape_scratch(ln_tape *t, size_t bytes)
         LN_TRY(ln__alloc(&t->scratch, bytes, 1));
         t->scratch_bytes = bytes;
     }
-    ln__tape_note_peak(t);
+    t->pool_noted = 0;
 done:
     return st;
 }
@@ -234,6 +238,7 @@ ln__mark ln__tape_mark(const ln_tape *t)
 
 void ln__tape_rewind(ln_tape *t, ln__mark mark)
 {
+    note_peak(t);
     ln__arena_rewind(t->small, mark.small);
     ln__arena_rewind(t->data, mark.data);
     t->data_used = mark.data_used;
@@ -274,7 +279,6 @@ ln_status ln__pool_take(void **out, ln_tape *t, size_t bytes)
         *out = b + 1;
     }
     t->pool_used += size;
-    ln__tape_note_peak(t);
 done:
     return st;
 }
@@ -282,6 +286,8 @@ done:
 void ln__pool_give(ln_tape *t, void *data, size_t bytes)
 {
     int index;
+    if (t->pool_used > t->pool_noted)
+        note_peak(t);
     t->pool_used -= size_class(&index, bytes);
     if (!t->o.dry) {
         ln__pool_block *b = (ln__pool_block *)data - 1;

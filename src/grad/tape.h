@@ -85,7 +85,9 @@ struct ln__op {
     ln_status (*infer)(ln_tape *t, ln__node *n);
     ln__forward_fn forward[2]; /* f32, f64; by the type of output 0, or of input 0 when that is no float */
     ln__backward_fn backward[2];
-    uint32_t reads; /* inputs whose values backward reads: bit i; outputs: bit 16 + i */
+    uint32_t reads;  /* inputs whose values backward reads: bit i; outputs: bit 16 + i */
+    uint32_t passes; /* bit i: where input i has the shape of output 0 its gradient is that of output 0, as it is: it
+                        may take over the memory, and backward is not asked for it */
     /* Case k of the generated tests, or NULL when there are no more. Leaves come from ln__case_leaf in a fixed order.
      */
     ln_var *(*build)(ln_tape *t, ln__case *c, int k);
@@ -151,6 +153,15 @@ static inline int64_t ln__var_rows(const ln_var *v)
     for (int i = 0; i < v->ndim - 1; i++)
         rows *= v->dim[i];
     return rows;
+}
+static inline bool ln__wants_grad(const ln_var *v)
+{
+    return v && v->flags & LN__VAR_WANTS_GRAD;
+}
+/* Bytes of a variable's numbers, and of its gradient. */
+static inline size_t ln__var_bytes(const ln_var *v)
+{
+    return v->dtype == LN_F32 ? 4 * (size_t)v->count : ln_dtype_bytes(v->dtype, v->count);
 }
 static inline bool ln__same_shape(const ln_var *a, const ln_var *b)
 {

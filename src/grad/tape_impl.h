@@ -24,7 +24,7 @@ struct ln_tape {
     ln__node *node;
     int64_t nodes, node_cap;
     ln__pool_block *pool, *free_block[256];
-    size_t pool_used;
+    size_t pool_used, pool_noted; /* noted: what of it the peak already knows, while nothing else grows */
     ln__kept *kept;
     int64_t kept_n, kept_cap;
     void *scratch;
@@ -41,7 +41,6 @@ struct ln_tape {
 /* Room for the numbers of a variable: NULL data on a dry tape. */
 ln_status ln__tape_numbers(void **out, ln_tape *t, int64_t count, ln_dtype dt);
 ln_status ln__tape_scratch(ln_tape *t, size_t bytes);
-void ln__tape_note_peak(ln_tape *t);
 ln_status ln__pool_take(void **out, ln_tape *t, size_t bytes);
 void ln__pool_give(ln_tape *t, void *data, size_t bytes);
 /* 0: f32, 1: f64 (which of op->forward and op->backward). */

@@ -23,9 +23,11 @@ static const ln_system *const systems[] = {
     &ln__system_lasso,
     &ln__system_elasticnet,
     &ln__system_ridge,
+    &ln__system_forecast_mixlinear,
     &ln__system_forecast_dlinear,
     &ln__system_forecast_nlinear,
     &ln__system_forecast_linear,
+    &ln__system_forecast_sparsetsf,
     &ln__system_forecast_naive,
     NULL,
 };

@@ -10,6 +10,8 @@ static const struct {
     const ln_system *system;
     const ln__forecast_method *method;
 } methods[] = {
+    { &ln__system_forecast_mixlinear, &ln__forecast_mixlinear },
+    { &ln__system_forecast_sparsetsf, &ln__forecast_sparsetsf },
     { &ln__system_forecast_dlinear, &ln__forecast_dlinear },
     { &ln__system_forecast_nlinear, &ln__forecast_nlinear },
     { &ln__system_forecast_linear, &ln__forecast_linear },

@@ -15,6 +15,25 @@ typedef struct ln__dlinear_opts {
     int64_t kernel;
 } ln__dlinear_opts;
 
+typedef struct ln__sparsetsf_opts {
+    uint32_t struct_size;
+    double lr;
+    int64_t steps, patience;
+} ln__sparsetsf_opts;
+
+typedef struct ln__mixlinear_opts {
+    uint32_t struct_size;
+    double alpha, lr;
+    int64_t bins, rank, steps, patience;
+} ln__mixlinear_opts;
+
+typedef struct ln__fits_opts {
+    uint32_t struct_size;
+    int32_t mode;
+    double lr;
+    int64_t harmonics, bins, base, steps, patience;
+} ln__fits_opts;
+
 typedef struct ln__naive_opts {
     uint32_t struct_size;
 } ln__naive_opts;

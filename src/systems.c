@@ -27,6 +27,7 @@ static const ln_system *const systems[] = {
     &ln__system_forecast_dlinear,
     &ln__system_forecast_nlinear,
     &ln__system_forecast_linear,
+    &ln__system_forecast_fits,
     &ln__system_forecast_sparsetsf,
     &ln__system_forecast_naive,
     NULL,

@@ -11,6 +11,7 @@ static const struct {
     const ln__forecast_method *method;
 } methods[] = {
     { &ln__system_forecast_mixlinear, &ln__forecast_mixlinear },
+    { &ln__system_forecast_fits, &ln__forecast_fits },
     { &ln__system_forecast_sparsetsf, &ln__forecast_sparsetsf },
     { &ln__system_forecast_dlinear, &ln__forecast_dlinear },
     { &ln__system_forecast_nlinear, &ln__forecast_nlinear },

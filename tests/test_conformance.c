@@ -34,7 +34,7 @@ static const char *make_forecast(ln_job *job, defect d)
     ln_params_defaults(ln_forecast_params(), &o);
     o.struct_size = sizeof o;
     o.look_back = 12;
-    o.horizon = 5;
+    o.horizon = 6;
     o.period = 4;
     job->input[job->inputs++] = scratch("hours.csv");
     job->shared = &o;

@@ -1,4 +1,4 @@
-/* ranks.h - ranks as threads of one process, over a network of mailboxes, for tests. Include core_test.h before.
+/* ranks.h - ranks as threads of one process, over a network of mailboxes, for tests. Include cmocka.h before.
  *
  * A rank that leaves is noticed by those who wait for it; one that waits too long fails: no test hangs. */
 #ifndef LINNET_TESTS_RANKS_H
@@ -103,7 +103,7 @@ static inline network *network_new(int size)
     for (int r = 0; r < size; r++) {
         n->seat[r].net = n;
         n->seat[r].rank = r;
-        assert_ok(ln_comm_new(&n->seat[r].comm, r, size, mail, &n->seat[r]));
+        assert_int_equal(ln_comm_new(&n->seat[r].comm, r, size, mail, &n->seat[r]), LN_OK);
     }
     return n;
 }

@@ -1,5 +1,6 @@
 /* room: train */
-/* test_gpt.c - vocabularies made from a text, whole runs, what is refused, want of memory. The command: cli/train.test.
+/* test_gpt.c - vocabularies made from a text, whole runs, two ranks, what is refused, want of memory. The command:
+ * cli/train.test.
  */
 #include "core_test.h"
 
@@ -8,6 +9,8 @@
 
 #include "core/file.h"
 #include "core/progress.h"
+#include "file_distance.h"
+#include "ranks.h"
 #include "train/gpt.h"
 
 static const char sample[] = "to be, or n\xC3\xB6t to be:\nthat is the \xE2\x82\xAC question \xF0\x9F\x98\x80.\n";
@@ -119,6 +122,56 @@ static void test_run(void **state)
     ln_result_free(r);
 }
 
+typedef struct rank_run {
+    const char *text, *out;
+    ln_gpt_opts o;
+} rank_run;
+
+static ln_status on_rank(void *ctx, ln_comm *c)
+{
+    rank_run *r = ctx;
+    r->o.comm = c;
+    return ln_gpt_train(r->text, r->out, &r->o, NULL);
+}
+
+/* Two ranks learn what one does, to rounding; the first alone speaks and writes; both hear of a failure of one. */
+static void test_two_ranks(void **state)
+{
+    (void)state;
+    const char *text = scratch("text"), *one = scratch("one"), *two = scratch("two");
+    rank_run r[2];
+    void *ctx[2] = { &r[0], &r[1] };
+    char a[600], b[600];
+    write_text(text, 60);
+    ln_gpt_opts o = small();
+    o.batch = 5; /* shares of 2 and 3 */
+    o.say = say;
+    lines_said = 0;
+    assert_ok(ln_gpt_train(text, one, &o, NULL));
+    const int said = lines_said;
+    network *net = network_new(2);
+    r[0] = (rank_run){ text, two, o };
+    r[1] = (rank_run){ text, scratch("none"), o };
+    network_run(net, on_rank, ctx);
+    for (int k = 0; k < 2; k++)
+        if (net->seat[k].st != LN_OK)
+            fail_msg("rank %d: %s", k, net->seat[k].message);
+    assert_int_equal(lines_said, 2 * said);
+    snprintf(a, sizeof a, "%s/model.safetensors", one);
+    snprintf(b, sizeof b, "%s/model.safetensors", two);
+    assert_true(file_distance(a, b) <= 1e-5);
+    assert_false(ln__file_exists(r[1].out));
+    r[1].text = scratch("nothing");
+    r[0].out = scratch("neither");
+    network_run(net, on_rank, ctx);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(net->seat[k].st, LN_ERR_NOTFOUND);
+        assert_true(strncmp(net->seat[k].message, "rank 1: ", 8) == 0);
+    }
+    assert_false(ln__file_exists(r[0].out));
+    network_free(net);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -183,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vocabularies),
         cmocka_unit_test_setup_teardown(test_run, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(test_two_ranks, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(test_refusals, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(test_torture, make_scratch, remove_scratch),
     };

@@ -1,13 +1,15 @@
 /* room: adapt */
 /* test_tune.c - the library's door to tuning: what is refused, want of memory, an adapter against the sums it stands
- * for. What runs learn, and that they resume to the same bytes: cli/tune.test. */
+ * for, two ranks against one. What runs learn, and that they resume to the same bytes: cli/tune.test. */
 #include "text_model.h"
 
 #include <linnet/tune.h>
 
 #include "adapt/systems.h"
 #include "model/adapter.h"
+#include "file_distance.h"
 #include "model/checkpoint.h"
+#include "ranks.h"
 
 static char model_dir[64];
 
@@ -155,11 +157,55 @@ static void test_merge(void **state)
     ln_model_release(after);
 }
 
+typedef struct rank_run {
+    char out[512];
+    ln_tune_opts o;
+} rank_run;
+
+static ln_status on_rank(void *ctx, ln_comm *c)
+{
+    rank_run *r = ctx;
+    ln_lora_opts lora = { 0 };
+    ln_params_defaults(ln__system_lora.params, &lora);
+    lora.struct_size = sizeof lora;
+    r->o.comm = c;
+    return ln_tune(&ln__system_lora, model_dir, r->out, &r->o, &lora, NULL);
+}
+
+static void test_two_ranks(void **state)
+{
+    (void)state;
+    rank_run one = { .o = small() }, r[2];
+    void *ctx[2] = { &r[0], &r[1] };
+    char a[600], b[600];
+    one.o.lr = 0.01;
+    one.o.batch = 3;
+    snprintf(one.out, sizeof one.out, "%s", io_path("one"));
+    assert_true(on_rank(&one, NULL) == LN_OK);
+    network *net = network_new(2);
+    for (int k = 0; k < 2; k++) {
+        r[k] = one;
+        snprintf(r[k].out, sizeof r[k].out, "%s", io_path(k == 0 ? "two" : "none"));
+    }
+    network_run(net, on_rank, ctx);
+    for (int k = 0; k < 2; k++)
+        if (net->seat[k].st != LN_OK)
+            fail_msg("rank %d: %s", k, net->seat[k].message);
+    snprintf(a, sizeof a, "%s/adapter_model.safetensors", one.out);
+    snprintf(b, sizeof b, "%s/adapter_model.safetensors", r[0].out);
+    assert_true(file_distance(a, b) <= 1e-5);
+    assert_false(ln__file_exists(r[1].out));
+    network_free(net);
+    OK(ln__remove_tree(one.out));
+    OK(ln__remove_tree(r[0].out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_ranks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torture, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,12 +7,14 @@
 
 extern const cli_recipe recipe_fwsvd; /* reproduce/ */
 extern const cli_recipe recipe_rocket;
+extern const cli_recipe recipe_mixlinear;
 extern const cli_recipe recipe_heal;
 
 const cli_recipe *const cli_recipes[] = {
     &recipe_rocket,
     &recipe_fwsvd,
     &recipe_heal,
+    &recipe_mixlinear,
     NULL,
 };
 

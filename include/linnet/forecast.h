@@ -8,7 +8,7 @@
  * A series is (T, C): rows are times, columns channels. All forecasters are linear in a window of `look_back` rows once
  * its level is taken off, share their weights between channels and are fitted on z-scores of the training rows.
  * Windows slide by one row; the first of the validation and test parts reach back into the part before. None is
-* dropped. Formulas: docs/systems/dlinear.md. */
+ * dropped. Formulas: docs/systems/dlinear.md, docs/systems/mixlinear.md. */
 #ifndef LINNET_FORECAST_H
 #define LINNET_FORECAST_H
 

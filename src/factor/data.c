@@ -8,9 +8,9 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "core/threads.h"
-#include "linalg/linalg.h"
 
 enum { CHUNK = 1 << 15 };
 
@@ -127,12 +127,101 @@ void ln__data_fill_mean(ln__data *d)
             d->x[i] = sum / (double)d->count;
 }
 
+ln_status ln__data_init_sparse(ln__data *d, const ln__csr *a, const ln__csr *at, bool nonneg, const char *what)
+{
+    const int64_t dims[2] = { a->rows, a->cols };
+    *d = (ln__data){ .order = 2, .a = a, .at = at };
+    const ln_status st = shape(d, dims, what);
+    const double *v = a->value;
+    for (int64_t i = 0; st == LN_OK && i < a->rows; i++)
+        for (int64_t e = a->start[i]; e < a->start[i + 1]; e++) {
+            if (!isfinite(v[e]) || (nonneg && v[e] < 0))
+                return refuse(d, i * a->cols + a->column[e], v[e], what);
+            d->norm2 += v[e] * v[e];
+        }
+    if (st == LN_OK && !isfinite(d->norm2))
+        return ln__fail(LN_ERR_NUMERIC, "%s: its squares add up to more than a double can hold", what);
+    d->count = d->left * d->right;
+    d->rms = sqrt(d->norm2 / (double)d->count);
+    return st;
+}
+
+/* ---- products ---- */
+
 ln_status ln__data_right(double *y, const ln__data *d, const double *b, int64_t n)
 {
-    return ln__dgemm(false, false, d->left, n, d->right, 1, d->x, d->right, b, n, 0, y, n);
+    if (!d->a)
+        return ln__dgemm(false, false, d->left, n, d->right, 1, d->x, d->right, b, n, 0, y, n);
+    ln__csr_mm(d->a, y, n, b, n, n);
+    return LN_OK;
 }
 
 ln_status ln__data_left(double *y, const ln__data *d, const double *b, int64_t n)
 {
-    return ln__dgemm(true, false, d->right, n, d->left, 1, d->x, d->right, b, n, 0, y, n);
+    if (!d->a)
+        return ln__dgemm(true, false, d->right, n, d->left, 1, d->x, d->right, b, n, 0, y, n);
+    ln__csr_mm(d->at, y, n, b, n, n);
+    return LN_OK;
+}
+
+static ln_status apply(void *ctx, double *y, const double *x, int64_t n)
+{
+    const ln__data *d = ctx;
+    if (!d->a)
+        return ln__dgemm(false, true, n, d->left, d->right, 1, x, d->right, d->x, d->right, 0, y, d->left);
+    ln__csr_vecs(d->a, y, d->left, x, d->right, n);
+    return LN_OK;
+}
+
+static ln_status apply_t(void *ctx, double *x, const double *y, int64_t n)
+{
+    const ln__data *d = ctx;
+    if (!d->a)
+        return ln__dgemm(false, false, n, d->right, d->left, 1, y, d->left, d->x, d->right, 0, x, d->right);
+    ln__csr_vecs(d->at, x, d->right, y, d->left, n);
+    return LN_OK;
+}
+
+ln__matvec ln__data_map(const ln__data *d)
+{
+    return (ln__matvec){
+        .rows = d->left,
+        .cols = d->right,
+        .ctx = (void *)(uintptr_t)d, /* only read */
+        .apply = apply,
+        .apply_t = apply_t,
+    };
+}
+
+/* ---- entries ---- */
+
+void ln__data_column(double *to, int64_t stride, const ln__data *d, int64_t j)
+{
+    for (int64_t i = 0; i < d->left; i++)
+        to[i * stride] = d->a ? 0 : d->x[i * d->right + j];
+    for (int64_t e = d->a ? d->at->start[j] : 0; d->a && e < d->at->start[j + 1]; e++)
+        to[d->at->column[e] * stride] = ((const double *)d->at->value)[e];
+}
+
+void ln__data_row_part(double *to, const ln__data *d, int64_t first, int64_t n)
+{
+    if (!d->a) {
+        memcpy(to, d->x + first, (size_t)n * sizeof *to);
+        return;
+    }
+    const int64_t row = first / d->right, from = first % d->right;
+    memset(to, 0, (size_t)n * sizeof *to);
+    for (int64_t e = d->a->start[row]; e < d->a->start[row + 1]; e++)
+        if (d->a->column[e] >= from && d->a->column[e] < from + n)
+            to[d->a->column[e] - from] = ((const double *)d->a->value)[e];
+}
+
+double ln__data_sum(const ln__data *d)
+{
+    const double *v = d->a ? d->a->value : d->x;
+    const int64_t n = d->a ? d->a->nnz : d->left * d->right;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i];
+    return sum;
 }

@@ -17,11 +17,11 @@
 #include "core/threads.h"
 #include "factor/mttkrp.h"
 #include "factor/update.h"
-#include "linalg/linalg.h"
 
 #define FLOOR 1e-16
 #define DEAD 1e-12         /* a component weighs less than this times |X| */
 #define CANCELLED_OUT 1e-8 /* a loss below this times |X|^2 is computed from the residual */
+#define SPELLED_OUT 1e8    /* entries of a sparse matrix, its zeros included */
 enum { RESEEDS = 3 };      /* times that a component may be begun again, on average */
 
 typedef struct run {
@@ -127,6 +127,12 @@ done:
     return st;
 }
 
+/* Is its residual ever formed? A large sparse matrix is not spelled out. */
+static bool walkable(const ln__data *d)
+{
+    return !d->a || (double)d->left * (double)d->right < SPELLED_OUT;
+}
+
 /* After a sweep: P, g and the last factor are those of the last mode. */
 static ln_status loss_now(run *s, const double *p)
 {
@@ -140,8 +146,9 @@ static ln_status loss_now(run *s, const double *p)
     for (int64_t i = 0; i < s->k->rank * s->k->rank; i++)
         square += s->g[i] * s->gram[last][i];
     s->r.loss = s->d->norm2 - 2 * cross + square;
-    if (s->r.loss < CANCELLED_OUT * s->d->norm2)
+    if (s->r.loss < CANCELLED_OUT * s->d->norm2 && walkable(s->d))
         return ln__residual_norm2(&s->r.loss, s->d, s->k);
+    s->r.loss = fmax(s->r.loss, 0);
     return LN_OK;
 }
 
@@ -163,7 +170,8 @@ static ln_status reseed_dead(run *s)
 {
     ln_status st = LN_OK;
     const int64_t rank = s->k->rank;
-    if (s->o->o.solver != LN_FACTOR_HALS || s->o->keep > 0 || s->r.loss <= CANCELLED_OUT * s->d->norm2)
+    if (s->o->o.solver != LN_FACTOR_HALS || s->o->keep > 0 || s->r.loss <= CANCELLED_OUT * s->d->norm2 ||
+        !walkable(s->d))
         return LN_OK;
     for (int64_t r = 0; r < rank && s->r.reseeded < RESEEDS * rank; r++) {
         double weight = 1, gain = 0;

@@ -6,7 +6,6 @@
 
 #include "core/threads.h"
 #include "factor/kruskal.h"
-#include "linalg/linalg.h"
 
 enum { BLOCK = 1 << 15 }; /* entries of a block */
 
@@ -20,6 +19,7 @@ typedef struct walk {
     const double *l, *r; /* Khatri-Rao products of the two halves */
     int64_t rank, rows;
     double *model; /* one block per thread */
+    double *dense; /* the same for rows of a sparse matrix */
     ln__residual_fn fn;
     void *ctx;
     _Atomic int failed;
@@ -35,7 +35,14 @@ static void walk_block(void *ctx, int64_t begin, int64_t end)
         atomic_store(&w->failed, 1);
         return;
     }
-    w->fn(w->ctx, begin / w->rows, d->x + begin * d->right, model, begin, end - begin);
+    const double *x = d->a ? NULL : d->x + begin * d->right;
+    if (d->a) {
+        double *rows = w->dense + (model - w->model);
+        for (int64_t i = begin; i < end; i++)
+            ln__data_row_part(rows + (i - begin) * d->right, d, i * d->right, d->right);
+        x = rows;
+    }
+    w->fn(w->ctx, begin / w->rows, x, model, begin, end - begin);
 }
 
 ln_status ln__residual_each(const ln__data *d, const ln__kruskal *k, ln__residual_fn fn, void *ctx)
@@ -46,6 +53,8 @@ ln_status ln__residual_each(const ln__data *d, const ln__kruskal *k, ln__residua
     LN_TRY(ln__alloc((void **)&l, (size_t)d->left, (size_t)k->rank * sizeof *l));
     LN_TRY(ln__alloc((void **)&r, (size_t)d->right, (size_t)k->rank * sizeof *r));
     LN_TRY(ln__alloc((void **)&w.model, (size_t)ln_threads(), (size_t)(w.rows * d->right) * sizeof *w.model));
+    if (d->a)
+        LN_TRY(ln__alloc((void **)&w.dense, (size_t)ln_threads(), (size_t)(w.rows * d->right) * sizeof *w.dense));
     ln__khatri_rao(l, k, 0, d->split, -1);
     ln__khatri_rao(r, k, d->split, d->order, -1);
     w.l = l;
@@ -57,6 +66,7 @@ done:
     ln__free(l);
     ln__free(r);
     ln__free(w.model);
+    ln__free(w.dense);
     return st;
 }
 
@@ -157,7 +167,9 @@ static void begin_again(const ln__data *d, ln__kruskal *k, int64_t r, int64_t at
                 product *= k->f[n][where[n] * rank + s];
             model += product;
         }
-        k->f[last][i * rank + r] = fmax(0, d->x[at + i] - model);
+        double x;
+        ln__data_row_part(&x, d, at + i, 1);
+        k->f[last][i * rank + r] = fmax(0, x - model);
     }
     for (int n = 0; n < last; n++)
         for (int64_t i = 0; i < d->dims[n]; i++)

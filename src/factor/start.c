@@ -9,7 +9,6 @@
 
 #include "core/rng.h"
 #include "factor/fit.h"
-#include "linalg/linalg.h"
 
 enum { STREAM = 0xfac, EXACT_SIDE = 512, OVERSAMPLE = 10, POWER = 4, LLOYD = 15 };
 #define LEAST 1e-6
@@ -30,18 +29,6 @@ static void fill_random(ln__kruskal *k, const ln__data *d, const ln__fit_opts *o
 
 /* ---- singular vectors ---- */
 
-static ln_status apply(void *ctx, double *y, const double *x, int64_t n)
-{
-    const ln__data *d = ctx;
-    return ln__dgemm(false, true, n, d->left, d->right, 1, x, d->right, d->x, d->right, 0, y, d->left);
-}
-
-static ln_status apply_t(void *ctx, double *x, const double *y, int64_t n)
-{
-    const ln__data *d = ctx;
-    return ln__dgemm(false, false, n, d->right, d->left, 1, y, d->left, d->x, d->right, 0, x, d->right);
-}
-
 typedef struct singular {
     double *u, *s, *vt; /* (left, p), (p), (p, right) */
     int64_t p;
@@ -58,13 +45,13 @@ static ln_status singular_of(singular *v, const ln__data *d, int64_t rank, uint6
 {
     ln_status st = LN_OK;
     const int64_t side = LN_MIN(d->left, d->right);
-    ln__matvec a = { .rows = d->left, .cols = d->right, .apply = apply, .apply_t = apply_t };
-    a.ctx = (void *)(uintptr_t)d;
-    v->p = side <= EXACT_SIDE ? side : LN_MIN(rank, side);
+    const ln__matvec a = ln__data_map(d);
+    const bool exact = side <= EXACT_SIDE && !d->a;
+    v->p = exact ? side : LN_MIN(rank, side);
     LN_TRY(ln__alloc((void **)&v->u, (size_t)d->left, (size_t)v->p * sizeof *v->u));
     LN_TRY(LN_NEW(&v->s, v->p));
     LN_TRY(ln__alloc((void **)&v->vt, (size_t)v->p, (size_t)d->right * sizeof *v->vt));
-    if (side <= EXACT_SIDE)
+    if (exact)
         LN_TRY(ln__svd(d->x, d->left, d->right, v->u, v->s, v->vt));
     else
         LN_TRY(ln__svd_random(&a, v->p, OVERSAMPLE, POWER, seed, v->u, v->s, v->vt));
@@ -95,7 +82,6 @@ static void put_part(double *out, int64_t rank, const double *x, int64_t n, int6
 static void fill_nndsvd(ln__kruskal *k, const ln__data *d, const singular *v, bool mean)
 {
     const int64_t rank = k->rank, p = v->p, m = d->left, n = d->right;
-    double sum = 0;
     for (int64_t r = 0; r < LN_MIN(rank, p) && v->s[r] > v->s[0] * 1e-13; r++) {
         const double *u = v->u + r, *w = v->vt + r * n;
         double sign = 1;
@@ -107,9 +93,7 @@ static void fill_nndsvd(ln__kruskal *k, const ln__data *d, const singular *v, bo
     }
     if (!mean)
         return;
-    for (int64_t i = 0; i < m * n; i++)
-        sum += d->x[i];
-    const double average = sum / (double)(m * n);
+    const double average = ln__data_sum(d) / (double)(m * n);
     for (int f = 0; f < 2; f++)
         for (int64_t i = 0; i < k->dims[f] * rank; i++)
             if (k->f[f][i] < LEAST * average)
@@ -148,15 +132,10 @@ typedef struct means {
     const ln__data *d;
     double *cross; /* (n, rank): column . centroid */
     double *norm;  /* (rank) of the centroids, squared */
+    double *column;
     int64_t *cell, *size;
     ln__rng rng;
 } means;
-
-static void take_column(means *m, int64_t r, int64_t column)
-{
-    for (int64_t i = 0; i < m->d->left; i++)
-        m->k->f[0][i * m->k->rank + r] = m->d->x[i * m->d->right + column];
-}
 
 static ln_status assign(means *m)
 {
@@ -182,17 +161,16 @@ static void centroids(means *m)
     memset(m->size, 0, (size_t)rank * sizeof *m->size);
     for (int64_t j = 0; j < n; j++)
         m->size[m->cell[j]]++;
-    for (int64_t i = 0; i < m->d->left; i++) {
-        double *f = m->k->f[0] + i * rank;
-        memset(f, 0, (size_t)rank * sizeof *f);
-        for (int64_t j = 0; j < n; j++)
-            f[m->cell[j]] += m->d->x[i * n + j];
-        for (int64_t r = 0; r < rank; r++)
-            f[r] = m->size[r] > 0 ? f[r] / (double)m->size[r] : 0;
+    memset(m->k->f[0], 0, (size_t)(m->d->left * rank) * sizeof(double));
+    for (int64_t j = 0; j < n; j++) {
+        double *f = m->k->f[0] + m->cell[j];
+        ln__data_column(m->column, 1, m->d, j);
+        for (int64_t i = 0; i < m->d->left; i++)
+            f[i * rank] += m->column[i] / (double)m->size[m->cell[j]];
     }
     for (int64_t r = 0; r < rank; r++)
         if (m->size[r] == 0)
-            take_column(m, r, ln__rng_below(&m->rng, n));
+            ln__data_column(m->k->f[0] + r, rank, m->d, ln__rng_below(&m->rng, n));
 }
 
 static ln_status fill_kmeans(ln__kruskal *k, const ln__data *d, const ln__fit_opts *o, int64_t restart)
@@ -203,6 +181,7 @@ static ln_status fill_kmeans(ln__kruskal *k, const ln__data *d, const ln__fit_op
     int64_t *order = NULL;
     LN_TRY(ln__alloc((void **)&m.cross, (size_t)n, (size_t)k->rank * sizeof *m.cross));
     LN_TRY(LN_NEW(&m.norm, k->rank));
+    LN_TRY(LN_NEW(&m.column, d->left));
     LN_TRY(LN_NEW(&m.cell, n));
     LN_TRY(LN_NEW(&m.size, k->rank));
     LN_TRY(LN_NEW(&order, n));
@@ -210,7 +189,7 @@ static ln_status fill_kmeans(ln__kruskal *k, const ln__data *d, const ln__fit_op
         order[j] = j;
     ln__rng_shuffle_i64(&m.rng, order, n);
     for (int64_t r = 0; r < k->rank; r++)
-        take_column(&m, r, order[r % n]);
+        ln__data_column(k->f[0] + r, k->rank, d, order[r % n]);
     for (int step = 0; step < LLOYD; step++) {
         LN_TRY(assign(&m));
         centroids(&m);
@@ -222,6 +201,7 @@ static ln_status fill_kmeans(ln__kruskal *k, const ln__data *d, const ln__fit_op
 done:
     ln__free(m.cross);
     ln__free(m.norm);
+    ln__free(m.column);
     ln__free(m.cell);
     ln__free(m.size);
     ln__free(order);

@@ -6,6 +6,7 @@
 
 #include "adapt/systems.h"
 #include "compress/systems.h"
+#include "factor/systems.h"
 #include "forecast/systems.h"
 #include "solve/systems.h"
 #include "train/systems.h"
@@ -30,6 +31,10 @@ static const ln_system *const systems[] = {
     &ln__system_forecast_fits,
     &ln__system_forecast_sparsetsf,
     &ln__system_forecast_naive,
+    &ln__system_nmf,
+    &ln__system_seminmf,
+    &ln__system_cp,
+    &ln__system_ntf,
     NULL,
 };
 /* clang-format on */

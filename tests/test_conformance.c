@@ -42,13 +42,40 @@ static const char *make_forecast(ln_job *job, defect d)
     return words[d];
 }
 
+/* Non-negative, as half of the systems of this verb need it. */
+static const char *make_factor(ln_job *job, defect d)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s", scratch("factor.csv"));
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "speed,mass,heat,cost,rain,wind\n");
+    for (int i = 0; i < 24 && d != EMPTY; i++)
+        for (int j = 0; j < 6; j++) {
+            const int v = (i * 37 + j * 101 + i * j * 13) % 97;
+            if (d == WRONG_SHAPE && i == 6 && j == 1)
+                continue;
+            if (d == NOT_FINITE && i == 6 && j == 1)
+                fprintf(f, "nan");
+            else
+                fprintf(f, "%d", d == OTHER ? 97 - v : v);
+            fputc(j < 5 ? ',' : '\n', f);
+        }
+    assert_int_equal(fclose(f), 0);
+    job->input[job->inputs++] = path;
+    return d == NOT_FINITE ? "'mass'" : d == WRONG_SHAPE ? "line 8" : "factor.csv";
+}
+
 static const fixture fixtures[] = {
+    { "factor", make_factor },
     { "forecast", make_forecast },
     { "regress", make_regress },
     { NULL, NULL },
 };
 
 static const setting settings[] = {
+    { "factor", "nmf", "rank", "3" },
+    { "factor", "seminmf", "rank", "3" },
     { NULL, NULL, NULL, NULL },
 };
 

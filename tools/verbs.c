@@ -17,6 +17,7 @@ extern const cli_verb
     cmd_tokenize,
     cmd_regress,
     cmd_forecast,
+    cmd_factor,
     cmd_bench,
     cmd_reproduce,
     cmd_help;
@@ -34,6 +35,7 @@ const cli_verb *const cli_verbs[] = {
     &cmd_tokenize,
     &cmd_regress,
     &cmd_forecast,
+    &cmd_factor,
     &cmd_bench,
     &cmd_reproduce,
     &cmd_help,

@@ -6,7 +6,7 @@
 #ifndef LINNET_FACTOR_H
 #define LINNET_FACTOR_H
 
-#include <linnet/params.h>
+#include <linnet/estimator.h>
 #include <linnet/tensor.h>
 
 #ifdef __cplusplus
@@ -102,6 +102,22 @@ LN_API LN_MUST_CHECK ln_status ln_corcondia(double *percent, const ln_tensor *x,
  * modes of |cosines|; 1: the same components. Matched greedily, best first. */
 LN_API LN_MUST_CHECK ln_status ln_factor_match(double *score, int order, const ln_tensor *const *a,
                                                const ln_tensor *const *b);
+
+/** What the systems of `linnet factor` share: how a file is read, and how a rank is looked for. */
+typedef struct ln_factor_files {
+    uint32_t struct_size;
+    int32_t missing;   /* NaN and empty cells are missing entries; otherwise they are refused                  */
+    const char *mask;  /* a file of the same shape, 0 where an entry is missing; NULL: none                    */
+    const char *ranks; /* "a:b" or "a:b:step": a fit of each, before that of `rank`; NULL: none                */
+    double holdout;    /* with ranks: fraction of the entries that is hidden to measure the error on           */
+} ln_factor_files;
+
+#define LN_FACTOR_FILES_INIT                                                                                           \
+    {                                                                                                                  \
+        sizeof(ln_factor_files), 0, NULL, NULL, 0.1                                                                    \
+    }
+
+LN_API const ln_param *ln_factor_files_params(void);
 
 /** Option tables: defaults, bounds, help. Static storage. */
 LN_API const ln_param *ln_nmf_params(void);

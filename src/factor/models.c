@@ -17,7 +17,7 @@
     LN_P_REAL(ln_factor_opts, tol, 1e-7, 0, 1, "stop when a sweep lowers the loss by less than this, times |X|^2")
 #define TARGET LN_P_REAL(ln_factor_opts, target, 0, 0, 1, "stop at a loss of this times |X|^2; 0: do not")
 
-static const ln_param nmf_params[] = {
+const ln_param ln__nmf_params[] = {
     RANK,
     SOLVER("hals|mu"),
     LN_P_CHOICE(ln_factor_opts, init, LN_FACTOR_RANDOM, "random|nndsvd|nndsvda", "starting values"),
@@ -29,7 +29,7 @@ static const ln_param nmf_params[] = {
     LN_P_END,
 };
 
-static const ln_param seminmf_params[] = {
+const ln_param ln__seminmf_params[] = {
     RANK,
     SOLVER("hals|mu"),
     LN_P_CHOICE(ln_factor_opts, init, LN_FACTOR_RANDOM, "random|svd|kmeans", "starting values"),
@@ -43,32 +43,32 @@ static const ln_param seminmf_params[] = {
     LN_P_END,
 };
 
-static const ln_param cp_params[] = { RANK, RESTARTS, ITERS, TOL, TARGET, LN_P_END };
-static const ln_param ntf_params[] = { RANK, SOLVER("hals|mu"), RESTARTS, INNER, ITERS, TOL, TARGET, LN_P_END };
+const ln_param ln__cp_params[] = { RANK, RESTARTS, ITERS, TOL, TARGET, LN_P_END };
+const ln_param ln__ntf_params[] = { RANK, SOLVER("hals|mu"), RESTARTS, INNER, ITERS, TOL, TARGET, LN_P_END };
 
-const ln__model_kind ln__kind_nmf = { "nmf", nmf_params, true, true, true };
-const ln__model_kind ln__kind_seminmf = { "seminmf", seminmf_params, false, true, true };
-const ln__model_kind ln__kind_cp = { "cp", cp_params, false, false, false };
-const ln__model_kind ln__kind_ntf = { "ntf", ntf_params, true, true, false };
+const ln__model_kind ln__kind_nmf = { "nmf", ln__nmf_params, true, true, true };
+const ln__model_kind ln__kind_seminmf = { "seminmf", ln__seminmf_params, false, true, true };
+const ln__model_kind ln__kind_cp = { "cp", ln__cp_params, false, false, false };
+const ln__model_kind ln__kind_ntf = { "ntf", ln__ntf_params, true, true, false };
 
 const ln_param *ln_nmf_params(void)
 {
-    return nmf_params;
+    return ln__nmf_params;
 }
 
 const ln_param *ln_seminmf_params(void)
 {
-    return seminmf_params;
+    return ln__seminmf_params;
 }
 
 const ln_param *ln_cp_params(void)
 {
-    return cp_params;
+    return ln__cp_params;
 }
 
 const ln_param *ln_ntf_params(void)
 {
-    return ntf_params;
+    return ln__ntf_params;
 }
 
 int32_t ln__kruskal_dead(const ln__kruskal *k)

@@ -13,6 +13,8 @@ typedef struct ln__model_kind {
 
 extern const ln__model_kind ln__kind_nmf, ln__kind_seminmf, ln__kind_cp, ln__kind_ntf;
 
+extern const ln_param ln__nmf_params[], ln__seminmf_params[], ln__cp_params[], ln__ntf_params[];
+
 /* Checks what the options mean together, and for this data; fills the settings of a fit. */
 ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const ln_factor_opts *o, const ln__data *d);
 /* Components of an arranged model without weight. */

@@ -31,10 +31,12 @@ static const ln_system *const systems[] = {
     &ln__system_forecast_fits,
     &ln__system_forecast_sparsetsf,
     &ln__system_forecast_naive,
+    &ln__system_factor_svd,
     &ln__system_nmf,
     &ln__system_seminmf,
     &ln__system_cp,
     &ln__system_ntf,
+    &ln__system_tucker,
     NULL,
 };
 /* clang-format on */

@@ -49,9 +49,9 @@ static const char *make_factor(ln_job *job, defect d)
     snprintf(path, sizeof path, "%s", scratch("factor.csv"));
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "speed,mass,heat,cost,rain,wind\n");
+    fprintf(f, "speed,mass,heat,cost,rain,wind,a,b,c,d,e,f\n");
     for (int i = 0; i < 24 && d != EMPTY; i++)
-        for (int j = 0; j < 6; j++) {
+        for (int j = 0; j < 12; j++) {
             const int v = (i * 37 + j * 101 + i * j * 13) % 97;
             if (d == WRONG_SHAPE && i == 6 && j == 1)
                 continue;
@@ -59,7 +59,7 @@ static const char *make_factor(ln_job *job, defect d)
                 fprintf(f, "nan");
             else
                 fprintf(f, "%d", d == OTHER ? 97 - v : v);
-            fputc(j < 5 ? ',' : '\n', f);
+            fputc(j < 11 ? ',' : '\n', f);
         }
     assert_int_equal(fclose(f), 0);
     job->input[job->inputs++] = path;

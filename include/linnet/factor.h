@@ -1,4 +1,4 @@
-/* linnet/factor.h - decompositions of matrices and tensors: NMF, semi-NMF, CP, non-negative CP (NTF).
+/* linnet/factor.h - decompositions of matrices and tensors: NMF, semi-NMF, CP, NTF, SVD, Tucker.
  *
  *     X (I_1, ..., I_N)  ~  sum_r weight_r  f1[:,r] o f2[:,r] o ... o fN[:,r]
  *
@@ -102,6 +102,49 @@ LN_API LN_MUST_CHECK ln_status ln_corcondia(double *percent, const ln_tensor *x,
  * modes of |cosines|; 1: the same components. Matched greedily, best first. */
 LN_API LN_MUST_CHECK ln_status ln_factor_match(double *score, int order, const ln_tensor *const *a,
                                                const ln_tensor *const *b);
+
+typedef enum ln_factor_svd_method {
+    LN_SVD_AUTO = 0,
+    LN_SVD_EXACT = 1,
+    LN_SVD_RANDOM = 2,
+    LN_SVD_STREAM = 3
+} ln_factor_svd_method;
+
+typedef struct ln_factor_svd_opts {
+    uint32_t struct_size;
+    int32_t method; /* ln_factor_svd_method; STREAM: files only                                                       */
+    int32_t rank, oversample, power;
+} ln_factor_svd_opts;
+
+#define LN_SVD_OPTS_INIT                                                                                               \
+    {                                                                                                                  \
+        sizeof(ln_factor_svd_opts), 0, 10, 10, 2                                                                       \
+    }
+
+/** Leading triplets A ~ U diag(s) Vt: U (m,rank), s (rank) descending, Vt (rank,n), f64; the largest entry of each
+ * column of U is positive. */
+LN_API LN_MUST_CHECK ln_status ln_factor_svd(ln_tensor **u, ln_tensor **s, ln_tensor **vt, const ln_tensor *a,
+                                             const ln_factor_svd_opts *opts, int64_t seed);
+LN_API const ln_param *ln_factor_svd_params(void);
+
+typedef struct ln_tucker_opts {
+    uint32_t struct_size;
+    const char *core; /* "R" for all modes, or "R1,R2,…"                                                       */
+    int64_t iters;
+    double tol; /* stop when a sweep lowers the loss by less than tol |X|^2                                    */
+    ln_progress_fn progress;
+    void *payload;
+} ln_tucker_opts;
+
+#define LN_TUCKER_OPTS_INIT                                                                                            \
+    {                                                                                                                  \
+        sizeof(ln_tucker_opts), "3", 100, 1e-9, NULL, NULL                                                             \
+    }
+
+/** X ~ core x_1 F1 … x_N FN by HOOI: core (R1,…,RN), factors (I_n,R_n) with orthonormal columns, f64. */
+LN_API LN_MUST_CHECK ln_status ln_tucker(ln_tensor **core, ln_tensor **factors, const ln_tensor *x,
+                                         const ln_tucker_opts *opts);
+LN_API const ln_param *ln_tucker_params(void);
 
 /** What the systems of `linnet factor` share: how a file is read, and how a rank is looked for. */
 typedef struct ln_factor_files {

@@ -1,4 +1,4 @@
-/* room: all */
+/* room: forecast */
 /* test_forecast_golden.c - forecasters against scikit-learn's Ridge and the published codes' operations in PyTorch
  * (tests/golden/forecast.py). */
 #include "forecast_fixture.h"

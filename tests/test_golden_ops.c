@@ -41,6 +41,11 @@ static ln_var *linear_entropy(ln_tape *t, ln_var *x, ln_var *w, ln_var *targets,
     return ln_linear_cross_entropy(t, x, w, targets, &o);
 }
 
+static ln_var *ctc(ln_tape *t, ln_var **x, ln_ctc_opts o)
+{
+    return ln_ctc(t, ln_log_softmax(t, x[0]), x[1], x[2], x[3], &o);
+}
+
 #define GOLDEN(name, expression) MANY(name, y[0] = expression)
 #define EACH(name, expression) MANY(name, y[0] = expression)
 #define MANY(name, ...)                                                                                                \

@@ -261,6 +261,21 @@ LN_API ln_var *ln_linear_cross_entropy(ln_tape *t, ln_var *x, ln_var *w, ln_var 
 /* The same for a frozen head operator. */
 LN_API ln_var *ln_linop_cross_entropy(ln_tape *t, ln_var *x, const ln_linop *head, ln_var *targets,
                                       const ln_cross_entropy_opts *opts);
+/* Start from LN_CTC_OPTS_INIT. */
+typedef struct ln_ctc_opts {
+    uint32_t struct_size;
+    int32_t blank;
+    int32_t skip_impossible; /* a sequence without an alignment counts as 0; else it is refused, by name */
+    int32_t per_label;       /* each loss is divided by its number of labels (at least 1)               */
+} ln_ctc_opts;
+#define LN_CTC_OPTS_INIT                                                                                               \
+    {                                                                                                                  \
+        sizeof(ln_ctc_opts), 0, 0, 0                                                                                   \
+    }
+/* Mean over the sequences of -log P(labels): log_probs (B,T,V), as of ln_log_softmax; labels (B,S) i32 without blanks;
+ * the first steps (B) and lengths (B) i32 of them count, all if NULL (Graves et al. 2006). */
+LN_API ln_var *ln_ctc(ln_tape *t, ln_var *log_probs, ln_var *labels, ln_var *steps, ln_var *lengths,
+                      const ln_ctc_opts *opts);
 LN_API ln_var *ln_bce_with_logits(ln_tape *t, ln_var *x, ln_var *target);
 LN_API ln_var *ln_kl_div(ln_tape *t, ln_var *log_q, ln_var *log_p); /* mean over rows of sum p (log p - log q) */
 LN_API ln_var *ln_js_div(ln_tape *t, ln_var *logits_a, ln_var *logits_b);

@@ -472,6 +472,16 @@ def losses():
          wide(2, 3, 4), ints(2, 3, below=4))
     case("linear_cross_entropy", lambda x, w, t: F.cross_entropy(x @ w.T, t.long(), label_smoothing=0.1),
          rand(4, 3), rand(5, 3), ids)
+    labels = torch.tensor([[1, 1, 2], [3, 2, 3], [2, 2, 2], [1, 3, 0]])  # the third needs 5 steps of its 4
+    steps, lengths = torch.tensor([7, 5, 4, 6]), torch.tensor([3, 2, 3, 0])
+
+    def ctc(x, labels, steps, lengths, blank=0, **how):
+        return F.ctc_loss(x.log_softmax(-1).transpose(0, 1), labels.long(), steps, lengths, blank=blank, **how)
+    case("ctc", lambda x, l, t, n: ctc(x, l, t, n, reduction="sum", zero_infinity=True) / 4, wide(4, 7, 4), labels,
+         steps, lengths)
+    case("ctc_per_label", lambda x, l, t, n: ctc(x, l, t, n, zero_infinity=True), wide(4, 7, 4), labels, steps, lengths)
+    case("ctc_last_blank", lambda x, l: ctc(x, l, torch.tensor([9, 9]), torch.tensor([4, 4]), 2, reduction="none").mean(),
+         wide(2, 9, 3), torch.tensor([[1, 0, 0, 1], [1, 1, 1, 1]]))
     case("bce_with_logits", F.binary_cross_entropy_with_logits, wide(3, 5, size=6), Const(rand(3, 5, lo=0)))
     logs = lambda: wide(3, 5)().log_softmax(-1)
     case("kl_div", lambda q, p: F.kl_div(q, p, log_target=True, reduction="batchmean"), logs, logs)

@@ -83,6 +83,42 @@ static void test_tiles(void **state)
     ln_tape_free(t);
 }
 
+/* A volume is its planes: position z sees, through plane k of the kernel, plane z + k, and 2-D convolutions add up. */
+static void test_conv3d(void **state)
+{
+    (void)state;
+    enum { D = 4, H = 3, W = 5, O = 6, K = 2 };
+    ln_tape *t = op_tape();
+    ln_var *x = SEQUENCE(t, 1, D, H, W, 1), *w = SEQUENCE(t, O, K, K, K, 1), *plane[D - K + 1];
+    for (int z = 0; z <= D - K; z++) {
+        plane[z] = NULL;
+        for (int k = 0; k < K; k++) {
+            ln_var *xz = ln_reshape(t, ln_contiguous(t, ln_narrow(t, x, 1, z + k, 1)), LN_DIMS(1, H, W, 1));
+            ln_var *wk = ln_reshape(t, ln_contiguous(t, ln_narrow(t, w, 1, k, 1)), LN_DIMS(O, K, K, 1));
+            ln_var *y = ln_conv2d(t, xz, wk, NULL, 1, 0, 1);
+            plane[z] = k == 0 ? y : ln_add(t, plane[z], y);
+        }
+    }
+    ln_var *apart = ln_sub(t, ln_stack(t, plane, D - K + 1, 1), ln_conv3d(t, x, w, NULL, 1, 0, 1));
+    SHAPE(apart, 1, D - K + 1, H - 1, W - 1, O);
+    assert_true(ln_var_value(ln_norm(t, apart, LN_ALL, 0, 0)) < 1e-13);
+    /* each voxel in turn, past the border */
+    VALUES(ln_conv3d(t, LEAF(t, (1, 1, 1, 2, 1), 2, 3), LEAF(t, (1, 2, 2, 2, 1), 1, 2, 3, 4, 5, 6, 7, 8),
+                     LEAF(t, (1), 0.5), 1, 1, 1),
+           16.5, 38.5, 21.5, 12.5, 28.5, 15.5, 8.5, 18.5, 9.5, 4.5, 8.5, 3.5);
+    OK(ln_tape_status(t));
+    ln_conv3d(t, SEQUENCE(t, 1, 2, 2, 2, 2), SEQUENCE(t, 1, 2, 2, 2, 1), NULL, 1, 0, 1);
+    expect_failure(t, LN_ERR_SHAPE,
+                   "conv3d: expected x [B,D,H,W,C], w [O,K,K,K,C/groups], b [O], all but B > 0, found [1,2,2,2,2] and "
+                   "[1,2,2,2,1] and nothing");
+    ln_conv3d(t, SEQUENCE(t, 1, 1, 2, 2, 1), SEQUENCE(t, 1, 2, 2, 2, 1), NULL, 1, 0, 1);
+    expect_failure(t, LN_ERR_SHAPE,
+                   "conv3d: expected a result that is not empty, found [1,1,2,2,1] and [1,2,2,2,1] and nothing");
+    ln_conv3d(t, SEQUENCE(t, 1, 2, 2, 2, 1), NULL, NULL, 1, 0, 1);
+    expect_failure(t, LN_ERR_ARG, "conv3d: input 1 is NULL");
+    ln_tape_free(t);
+}
+
 static void test_pools(void **state)
 {
     (void)state;
@@ -183,6 +219,8 @@ static ln_var *chain(ln_tape *t)
 {
     ln_var *x = ln_conv2d(t, SEQUENCE(t, 1, 4, 4, 2), SEQUENCE(t, 4, 3, 3, 2), SEQUENCE(t, 4), 1, 1, 1);
     x = ln_max_pool2d(t, ln_pixel_shuffle(t, x, 2), 2, 2);
+    x = ln_reshape(t, ln_conv3d(t, ln_reshape(t, x, LN_DIMS(1, 1, 4, 4, 1)), SEQUENCE(t, 1, 1, 1, 1, 1), NULL, 1, 0, 1),
+                   LN_DIMS(1, 4, 4, 1));
     x = ln_conv2d_transposed(t, ln_upsample2d(t, x, 2, 1), SEQUENCE(t, 1, 2, 2, 1), NULL, 1, 0);
     x = ln_fold2d(t, ln_unfold2d(t, x, 3, 1, 1), 9, 9, 3, 1, 1);
     return ln_sum(
@@ -201,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv2d),
         cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_conv3d),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_resampling),
         cmocka_unit_test(test_pixel_shuffle_gradient),

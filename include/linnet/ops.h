@@ -175,7 +175,7 @@ LN_API ln_var *ln_irfft2(ln_tape *t, ln_var *x, int64_t n);
 LN_API ln_var *ln_dct(ln_tape *t, ln_var *x, int type);       /* II or III, orthonormal, last axis */
 LN_API ln_var *ln_fft_conv(ln_tape *t, ln_var *x, ln_var *k); /* causal, (…,T) with (…,K), K <= T; "…" broadcast */
 
-/* ---- convolution: channels last, x (B,T,C) or (B,H,W,C) ---- */
+/* ---- convolution: channels last, x (B,T,C), (B,H,W,C) or (B,D,H,W,C) ---- */
 
 LN_API ln_var *ln_conv1d(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int stride, int padding,
                          int dilation);                                       /* w (O,K,C) */
@@ -184,6 +184,8 @@ LN_API ln_var *ln_conv2d(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int stride
                          int groups); /* w (O,K,K,C/groups) */
 LN_API ln_var *ln_conv2d_transposed(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int stride,
                                     int padding); /* w (C,K,K,O) */
+LN_API ln_var *ln_conv3d(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int stride, int padding,
+                         int groups); /* w (O,K,K,K,C/groups) */
 LN_API ln_var *ln_max_pool2d(ln_tape *t, ln_var *x, int size, int stride);
 LN_API ln_var *ln_avg_pool2d(ln_tape *t, ln_var *x, int size, int stride);
 LN_API ln_var *ln_adaptive_pool2d(ln_tape *t, ln_var *x, int64_t h, int64_t w); /* averages */

@@ -1,4 +1,4 @@
-/* conv.c - conv1d, conv2d, conv2d_transposed over channels-last images.
+/* conv.c - conv1d, conv2d, conv2d_transposed, conv3d over channels-last images and volumes.
  *
  *   y = columns(x) W^T + b,   dx = scatter(g W),   dW = g^T columns(x),   db = sum g
  *
@@ -9,7 +9,7 @@
 #include "grad/conv.h"
 #include "linalg/linalg.h"
 
-enum { ONE_DIMENSION, TWO_DIMENSIONS, TRANSPOSED };
+enum { ONE_DIMENSION, TWO_DIMENSIONS, TRANSPOSED, THREE_DIMENSIONS };
 
 typedef struct attrs {
     int32_t kind, stride, padding, dilation, groups;
@@ -20,7 +20,8 @@ static ln_status fits(const ln__node *n)
 {
     const char *const expected[] = { "x [B,T,C], w [O,K,C], b [O], all but B > 0",
                                      "x [B,H,W,C], w [O,K,K,C/groups], b [O], all but B > 0",
-                                     "x [B,H,W,C], w [C,K,K,O], b [O], all but B > 0" };
+                                     "x [B,H,W,C], w [C,K,K,O], b [O], all but B > 0",
+                                     "x [B,D,H,W,C], w [O,K,K,K,C/groups], b [O], all but B > 0" };
     const attrs *a = n->attrs;
     const ln_var *x = n->in[0], *w = n->in[1], *b = n->in[2];
     const int last = x->ndim - 1;
@@ -41,6 +42,7 @@ static void geometry(attrs *a, const ln_var *x, const ln_var *w)
     ln__conv *g = &a->g;
     *g = (ln__conv){ .batch = xd[0], .stride = a->stride, .pad_w = a->padding, .dilation = a->dilation, .kw = wd[1] };
     g->groups = a->groups;
+    g->z = g->oz = g->kz = 1;
     if (a->kind == ONE_DIMENSION) {
         g->h = g->oh = g->kh = 1;
         g->w = xd[1];
@@ -50,13 +52,21 @@ static void geometry(attrs *a, const ln_var *x, const ln_var *w)
         return;
     }
     g->pad_h = a->padding;
+    if (a->kind == THREE_DIMENSIONS) {
+        g->pad_z = a->padding;
+        g->kz = wd[1];
+        g->z = xd[1];
+        g->oz = ln__conv_extent(g->z, g->kz, g->stride, g->pad_z, 1);
+        xd++;
+        wd++;
+    }
     g->kh = wd[1];
     g->kw = wd[2];
-    if (a->kind == TWO_DIMENSIONS) {
+    if (a->kind != TRANSPOSED) {
         g->h = xd[1];
         g->w = xd[2];
         g->c = xd[3];
-        g->o = wd[0];
+        g->o = w->dim[0];
         g->oh = ln__conv_extent(g->h, g->kh, g->stride, g->pad_h, 1);
         g->ow = ln__conv_extent(g->w, g->kw, g->stride, g->pad_w, 1);
     } else {
@@ -73,7 +83,7 @@ static ln_status infer(ln_tape *t, ln__node *n)
 {
     ln_status st = LN_OK;
     attrs *a = n->attrs;
-    const int ndim = a->kind == ONE_DIMENSION ? 3 : 4;
+    const int ndim = a->kind == ONE_DIMENSION ? 3 : a->kind == THREE_DIMENSIONS ? 5 : 4;
     LN_TRY(ln__want_float(n, 0, ndim));
     LN_TRY(ln__want_float(n, 1, ndim));
     if (n->in[2])
@@ -84,12 +94,14 @@ static ln_status infer(ln_tape *t, ln__node *n)
     LN_TRY(fits(n));
     geometry(a, n->in[0], n->in[1]);
     const ln__conv *g = &a->g;
-    if (g->oh < 1 || g->ow < 1 || g->h < 1 || g->w < 1)
+    if (g->oz < 1 || g->oh < 1 || g->ow < 1 || g->h < 1 || g->w < 1)
         LN_TRY(ln__shape_error(n, "a result that is not empty"));
     if (a->kind == ONE_DIMENSION)
         LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, 3, (int64_t[]){ g->batch, g->ow, g->o }));
     else if (a->kind == TWO_DIMENSIONS)
         LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, 4, (int64_t[]){ g->batch, g->oh, g->ow, g->o }));
+    else if (a->kind == THREE_DIMENSIONS)
+        LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, 5, (int64_t[]){ g->batch, g->oz, g->oh, g->ow, g->o }));
     else
         LN_TRY(ln__out(t, n, 0, n->in[0]->dtype, 4, (int64_t[]){ g->batch, g->h, g->w, g->c }));
     if (!ln__conv_pointwise(g))
@@ -123,7 +135,7 @@ static void bias_gradient(const ln__node *n, const ln__back *g)
 
 /* ---- public functions and the generated checks ---- */
 
-extern const ln__op ln__op_conv1d, ln__op_conv2d, ln__op_conv2d_transposed;
+extern const ln__op ln__op_conv1d, ln__op_conv2d, ln__op_conv2d_transposed, ln__op_conv3d;
 
 static ln_var *run(ln_tape *t, const ln__op *op, ln_var *x, ln_var *w, ln_var *b, attrs a)
 {
@@ -149,6 +161,13 @@ ln_var *ln_conv2d_transposed(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int st
 {
     return run(t, &ln__op_conv2d_transposed, x, w, b,
                (attrs){ .kind = TRANSPOSED, .stride = stride, .padding = padding, .dilation = 1, .groups = 1 });
+}
+
+ln_var *ln_conv3d(ln_tape *t, ln_var *x, ln_var *w, ln_var *b, int stride, int padding, int groups)
+{
+    return run(
+        t, &ln__op_conv3d, x, w, b,
+        (attrs){ .kind = THREE_DIMENSIONS, .stride = stride, .padding = padding, .dilation = 1, .groups = groups });
 }
 
 static ln_var *conv1d_build(ln_tape *t, ln__case *c, int k)
@@ -201,6 +220,22 @@ static ln_var *conv2d_transposed_build(ln_tape *t, ln__case *c, int k)
     return ln_conv2d_transposed(t, x, w, b, s[k].stride, s[k].padding);
 }
 
+static ln_var *conv3d_build(ln_tape *t, ln__case *c, int k)
+{
+    static const struct {
+        int64_t b, d, h, w, c, o, k;
+        int stride, padding, groups;
+    } s[] = { { 2, 3, 4, 2, 2, 3, 3, 1, 1, 1 }, { 1, 5, 4, 3, 4, 2, 2, 2, 1, 2 }, { 2, 2, 3, 2, 4, 4, 1, 1, 0, 2 },
+              { 0, 2, 2, 2, 1, 2, 2, 1, 0, 1 }, { 1, 1, 3, 4, 1, 2, 3, 2, 1, 1 }, { 1, 12, 6, 5, 8, 3, 5, 1, 2, 1 } };
+    if (k >= (int)LN_COUNT(s))
+        return NULL;
+    const double most = s[k].k > 3 ? 0.1 : 1;
+    ln_var *x = ln__case_leaf(t, c, LN_DIMS(s[k].b, s[k].d, s[k].h, s[k].w, s[k].c), -most, most);
+    ln_var *w = ln__case_leaf(t, c, LN_DIMS(s[k].o, s[k].k, s[k].k, s[k].k, s[k].c / s[k].groups), -1, 1);
+    ln_var *b = k % 2 ? NULL : ln__case_leaf(t, c, LN_DIMS(s[k].o), -1, 1);
+    return ln_conv3d(t, x, w, b, s[k].stride, s[k].padding, s[k].groups);
+}
+
 #define CONV(fn)                                                                                                       \
     const ln__op ln__op_##fn = { .name = #fn,                                                                          \
                                  .infer = infer,                                                                       \
@@ -211,3 +246,4 @@ static ln_var *conv2d_transposed_build(ln_tape *t, ln__case *c, int k)
 CONV(conv1d)
 CONV(conv2d)
 CONV(conv2d_transposed)
+CONV(conv3d)

@@ -47,7 +47,7 @@ static ln_status NAME(to_image)(REAL *dx, const REAL *dy, const REAL *w, const l
     const int64_t tile = ln__conv_tile(g);
     const bool direct = ln__conv_pointwise(g);
     if (!add && !direct)
-        memset(dx, 0, (size_t)(g->batch * g->h * g->w * g->c) * sizeof(REAL));
+        memset(dx, 0, (size_t)(g->batch * g->z * g->h * g->w * g->c) * sizeof(REAL));
     for (int64_t p = 0; p < all; p += tile) {
         const int64_t m = LN_MIN(tile, all - p);
         for (int64_t q = 0; q < g->groups; q++) {

@@ -22,6 +22,9 @@ static ln_status geometry(const ln__node *n, int64_t batch, int64_t h, int64_t w
 {
     attrs *a = n->attrs;
     a->g = (ln__conv){ .batch = batch,
+                       .z = 1,
+                       .oz = 1,
+                       .kz = 1,
                        .h = h,
                        .w = w,
                        .c = c,

@@ -361,6 +361,10 @@ def convolutions():
          rand(2, 4, 5, 3), rand(3, 3, 3, 1), rand(3))
     case("conv2d_transposed", lambda x, w, b: last(F.conv_transpose2d(first(x), first(w), b, 2, 1)),
          rand(2, 3, 4, 3), rand(3, 3, 3, 2), rand(2))
+    case("conv3d", lambda x, w, b: last(F.conv3d(first(x), first(w), b, stride=2, padding=1)),
+         rand(2, 3, 4, 5, 2), rand(4, 3, 3, 3, 2), rand(4))
+    case("conv3d_groups", lambda x, w: last(F.conv3d(first(x), first(w), groups=2)), rand(1, 3, 2, 4, 4),
+         rand(4, 2, 2, 2, 2))
     case("max_pool2d", lambda x: last(F.max_pool2d(first(x), 3, 2)), apart(2, 7, 5, 2))
     case("avg_pool2d", lambda x: last(F.avg_pool2d(first(x), 2, 1)), rand(2, 4, 5, 2))
     case("adaptive_pool2d", lambda x: last(F.adaptive_avg_pool2d(first(x), (3, 2))), rand(2, 5, 7, 2))

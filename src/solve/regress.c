@@ -34,7 +34,9 @@ const ln_param *ln_regress_params(void)
     return params;
 }
 
-static const ln__method *const methods[] = { &ln__method_lasso, &ln__method_elasticnet, &ln__method_ridge };
+static const ln__method *const methods[] = { &ln__method_lasso, &ln__method_elasticnet, &ln__method_ridge,
+                                             &ln__method_omp,   &ln__method_iht,        &ln__method_cosamp,
+                                             &ln__method_subset };
 
 /* ---- files ---- */
 

@@ -4,6 +4,7 @@
 
 #include <linnet/system.h>
 
-extern const ln_system ln__system_lasso, ln__system_elasticnet, ln__system_ridge;
+extern const ln_system ln__system_lasso, ln__system_elasticnet, ln__system_ridge, ln__system_omp, ln__system_iht,
+    ln__system_cosamp, ln__system_subset;
 
 #endif

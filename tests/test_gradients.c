@@ -1,5 +1,6 @@
 /* room: grad */
-/* test_gradients.c - every operation of the tape through the generated checks, and the checks themselves. */
+/* test_gradients.c - every operation of the tape through the generated checks, at every CPU level of this machine, and
+ * the checks themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/kernels.h"
 #include "grad/gradcheck.h"
 
 static void test_table(void **state)
@@ -18,9 +20,8 @@ static void test_table(void **state)
     assert_int_equal(ln__ops_check(), LN_OK);
 }
 
-static void test_every_operation(void **state)
+static void check_every_operation(const char *level)
 {
-    (void)state;
     const char *only = getenv("LINNET_OP"); /* one operation by name, for work on it */
     int failed = 0, ran = 0;
     for (const ln__op *const *p = ln__ops(); *p; p++) {
@@ -29,12 +30,32 @@ static void test_every_operation(void **state)
             continue;
         ran++;
         if (ln__gradcheck(*p, 7, &cases) != LN_OK) {
-            print_error("%s\n", ln_last_error());
+            print_error("%s: %s\n", level, ln_last_error());
             failed++;
         }
     }
     assert_true(ran > 0);
     assert_int_equal(failed, 0);
+}
+
+static void test_every_operation(void **state)
+{
+    (void)state;
+    check_every_operation("auto");
+}
+
+/* The kernels of the levels below the one in use: those that other machines run. */
+static void test_lower_levels(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "ref", "avx2" };
+    const int used = (int)ln__k()->level;
+    for (int l = 0; l < used; l++) {
+        assert_int_equal(ln__cpu_force(names[l]), LN_OK);
+        assert_int_equal(ln__k()->level, l);
+        check_every_operation(names[l]);
+    }
+    assert_int_equal(ln__cpu_force("auto"), LN_OK);
 }
 
 /* ---- a wrong gradient is noticed ---- */
@@ -67,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_every_operation),
+        cmocka_unit_test(test_lower_levels),
         cmocka_unit_test(test_checker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

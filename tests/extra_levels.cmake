@@ -1,0 +1,10 @@
+# The values of operations once more with the reference kernels, which are the kernels of machines that have no AVX2. (Their
+# gradients: test_gradients; PyTorch's numbers: test_golden_*; both take every level of the machine by themselves.)
+file(GLOB values CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*_ops.c)
+foreach(source ${values})
+  get_filename_component(name ${source} NAME_WE)
+  if(TARGET ${name} AND NOT name STREQUAL "test_golden_ops")
+    add_test(NAME ${name}_ref COMMAND ${name})
+    set_tests_properties(${name}_ref PROPERTIES ENVIRONMENT LINNET_CPU=ref SKIP_RETURN_CODE 77 TIMEOUT 600)
+  endif()
+endforeach()

@@ -271,8 +271,8 @@ static const ln_param params[] = {
                "frequencies kept; 0: (look-back / base + 1) harmonics + 10, at most all"),
     LN_P_CHOICE(ln__fits_opts, mode, 1, "both|forecast",
                 "which error is trained: of back-cast and forecast, or of the forecast"),
-    LN_P_REAL(ln__fits_opts, lr, 5e-4, 0, 1e3, "learning rate at the start (cosine schedule)"),
-    LN_P_INT64(ln__fits_opts, steps, 1000, 10, 1e9, "steps of training, each over all windows at once"),
+    LN_P_REAL(ln__fits_opts, lr, 5e-3, 0, 1e3, "learning rate at the start (cosine schedule)"),
+    LN_P_INT64(ln__fits_opts, steps, 500, 10, 1e9, "steps of training, each over all windows at once"),
     LN_P_INT64(ln__fits_opts, patience, 20, 0, 1e9,
                "stop after so many looks (one in 10 steps) without a better validation error; 0: never"),
     LN_P_END

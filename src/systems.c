@@ -7,6 +7,7 @@
 #include "adapt/systems.h"
 #include "compress/systems.h"
 #include "factor/systems.h"
+#include "factor/connectome.h"
 #include "forecast/systems.h"
 #include "solve/systems.h"
 #include "train/systems.h"
@@ -41,6 +42,7 @@ static const ln_system *const systems[] = {
     &ln__system_cp,
     &ln__system_ntf,
     &ln__system_tucker,
+    &ln__system_dynamic,
     NULL,
 };
 /* clang-format on */

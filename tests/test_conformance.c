@@ -66,7 +66,19 @@ static const char *make_factor(ln_job *job, defect d)
     return d == NOT_FINITE ? "'mass'" : d == WRONG_SHAPE ? "line 8" : "factor.csv";
 }
 
+/* Two animals with the same neurons. */
+static const char *make_connectome(ln_job *job, defect d)
+{
+    static const char *const words[] = { "", "", "RIBL", "worm.csv", "line 8" };
+    job->input[job->inputs++] = scratch("worm.csv");
+    job->input[job->inputs++] = scratch("worm2.csv");
+    write_numbers(job->input[0], "AVAL,RIBL,AVAR,RIBR,ASEL", 60, 5, 3, d);
+    write_numbers(job->input[1], "AVAL,RIBL,AVAR,RIBR,ASEL", 60, 5, 4, d == OTHER ? OTHER : GOOD);
+    return words[d];
+}
+
 static const fixture fixtures[] = {
+    { "connectome", make_connectome },
     { "factor", make_factor },
     { "forecast", make_forecast },
     { "regress", make_regress },
@@ -76,6 +88,8 @@ static const fixture fixtures[] = {
 static const setting settings[] = {
     { "factor", "nmf", "rank", "3" },
     { "factor", "seminmf", "rank", "3" },
+    /* of several starts on two threads, how often progress is told is not fixed */
+    { "connectome", "dynamic", "restarts", "1" },
     { NULL, NULL, NULL, NULL },
 };
 

@@ -8,6 +8,7 @@
 extern const cli_recipe recipe_fwsvd; /* reproduce/ */
 extern const cli_recipe recipe_rocket;
 extern const cli_recipe recipe_mixlinear;
+extern const cli_recipe recipe_connectome;
 extern const cli_recipe recipe_heal;
 
 const cli_recipe *const cli_recipes[] = {
@@ -15,6 +16,7 @@ const cli_recipe *const cli_recipes[] = {
     &recipe_fwsvd,
     &recipe_heal,
     &recipe_mixlinear,
+    &recipe_connectome,
     NULL,
 };
 

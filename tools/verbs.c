@@ -18,6 +18,7 @@ extern const cli_verb
     cmd_regress,
     cmd_forecast,
     cmd_factor,
+    cmd_connectome,
     cmd_bench,
     cmd_reproduce,
     cmd_help;
@@ -36,6 +37,7 @@ const cli_verb *const cli_verbs[] = {
     &cmd_regress,
     &cmd_forecast,
     &cmd_factor,
+    &cmd_connectome,
     &cmd_bench,
     &cmd_reproduce,
     &cmd_help,

@@ -8,6 +8,7 @@
 #define LINNET_CONNECTOME_H
 
 #include <linnet/params.h>
+#include <linnet/tensor.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -73,6 +74,51 @@ LN_API LN_MUST_CHECK ln_status ln_sbm_describe(double *out, const ln_sbm_graph *
 
 /** Normalised mutual information of two labellings (arithmetic mean of the entropies); 1 when both are constant. */
 LN_API LN_MUST_CHECK ln_status ln_nmi(double *out, const int32_t *a, const int32_t *b, int64_t n);
+
+/* ---- the dynamic connectome ---- */
+
+/* Values are part of the ABI: append, never renumber. d_i is the scaled derivative of trace i. */
+typedef enum ln_affinity {
+    LN_AFFINITY_GEO = 0,  /* sqrt(d_i d_j) where the signs agree, else 0 */
+    LN_AFFINITY_PROD = 1, /* d_i d_j where the signs agree               */
+    LN_AFFINITY_MIN = 2,  /* min(|d_i|, |d_j|) where the signs agree     */
+    LN_AFFINITY_ABS = 3   /* sqrt(|d_i d_j|), whatever the signs         */
+} ln_affinity;
+
+/** Options of `linnet connectome dynamic`. */
+typedef struct ln_connectome_opts {
+    uint32_t struct_size;
+    double rate;            /* samples per second                                                                */
+    int32_t kind;           /* ln_affinity                                                                       */
+    double smooth;          /* s, of the Gaussian that traces are smoothed with                                  */
+    double smooth_affinity; /* s, likewise for affinities                                                  */
+    int32_t samples;        /* time samples kept per animal at most                                              */
+    int32_t joined;         /* animals share no clock: their times follow one another                            */
+    int32_t rank;           /* components; 0: chosen from 2 … max_rank                                           */
+    int32_t max_rank;
+    int32_t restarts, iters; /* of the factorisation                                                       */
+    double least;            /* pairs of a component below this part of its largest are no edges                  */
+    int32_t correction, sbm_restarts; /* of the block model, see ln_sbm_opts                               */
+    const char *skip, *names, *label; /* columns to leave out; one file of names per animal; their column  */
+    int32_t fill;    /* gaps of at most so many samples are bridged                                       */
+    int32_t animals; /* neurons known in fewer animals are left out; 0: known in all                      */
+} ln_connectome_opts;
+
+/** Defaults: ln_params_defaults(ln_connectome_params(), &opts), opts.struct_size = sizeof opts. */
+LN_API const ln_param *ln_connectome_params(void);
+
+/**
+ * Affinities of all pairs of neurons over time.
+ *
+ * @param[out] out   f32 (pairs, samples, animals), or (pairs, animals * samples, 1) with opts->joined; pair (i,j), i <
+ * j, in row-major order of (i,j).
+ * @param[out] mask  u8 of the same shape, 0 where a neuron of the pair is missing; NULL in *mask when none is.
+ * @param traces     f64 (animals, time, neurons), contiguous; a neuron whose trace is all NaN is missing in that
+ * animal.
+ * @return LN_ERR_NUMERIC names the first other NaN.
+ */
+LN_API LN_MUST_CHECK ln_status ln_connectome_affinity(ln_tensor **out, ln_tensor **mask, const ln_tensor *traces,
+                                                      const ln_connectome_opts *opts);
 
 #ifdef __cplusplus
 }

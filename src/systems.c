@@ -12,7 +12,8 @@
 #include "solve/systems.h"
 #include "train/systems.h"
 
-/* clang-format off: one a line, so that additions do not touch each other */
+/* One a line, so that additions do not touch each other. */
+/* clang-format off */
 static const ln_system *const systems[] = {
     &ln__system_rocket,
     &ln__system_fwsvd,

@@ -155,7 +155,7 @@ static void test_sums_pass_gradients_on(void **state)
     for (int k = 0; k < 6; k++) {
         ln_tape_reset(t);
         ln_var *a = ln_leaf(t, LN_F64, LN_DIMS(3), x), *u = ln_square(t, a), *v = ln_scale(t, a, 3);
-        ln_var *s = ln_sum(t, a, LN_ALL, 0);                               /* one number, broadcast over the others */
+        ln_var *s = ln_sum(t, a, LN_ALL, 0);                                /* one number, broadcast over the others */
         ln_var *y = k == 0   ? ln_add(t, u, v)                              /* x^2 + 3x */
                     : k == 1 ? ln_add(t, u, u)                              /* 2x^2 */
                     : k == 2 ? ln_sub(t, u, v)                              /* x^2 - 3x */

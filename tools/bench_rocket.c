@@ -7,6 +7,7 @@
 
 #include "bench_model.h"
 #include "core/file.h"
+#include "core/outdir.h"
 
 enum { STAGES = 16, WINDOW = 512, DEFAULT_TOKENS = 64 * WINDOW };
 
@@ -51,22 +52,6 @@ done:
     return st;
 }
 
-static void remove_dir(const char *dir)
-{
-    char **names = NULL, *path = NULL;
-    int64_t n = 0;
-    if (ln__dir_list(&names, &n, dir) == LN_OK)
-        for (int64_t i = 0; i < n; i++) {
-            if (ln__path_join(&path, dir, names[i]) == LN_OK)
-                unlink(path);
-            ln__free(path);
-            path = NULL;
-            ln__free(names[i]);
-        }
-    ln__free(names);
-    rmdir(dir);
-}
-
 static ln_status compress_once(cli_ctx *ctx, clock_of_stages *stages, double *seconds, const char *dir,
                                const char *text, int64_t tokens, int64_t window)
 {
@@ -89,7 +74,7 @@ static ln_status compress_once(cli_ctx *ctx, clock_of_stages *stages, double *se
     st = ln_compress(rocket, ctx->operand[1], out, &c, NULL, NULL);
     *seconds = ln__now() - start;
     ln__progress_end(&ctx->progress);
-    remove_dir(out);
+    (void)ln__remove_tree(out);
     LN_TRY(st);
     LN_TRY(ln_result_integer(ctx->result, "peak_memory_bytes", ln_memory_peak()));
 done:
@@ -168,7 +153,7 @@ done:
     bench_model_close(&b);
     if (dir && file) {
         unlink(file);
-        remove_dir(dir);
+        (void)ln__remove_tree(dir);
     }
     ln__free(dir);
     ln__free(file);

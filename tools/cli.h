@@ -108,6 +108,8 @@ ln_status cli_integer(cli_ctx *ctx, const char *key, const char *label, int64_t 
 ln_status cli_json(cli_ctx *ctx, const char *key, const json_t *value); /* any JSON value; borrowed */
 /* Every number, text and switch of the results so far as rows: for verbs whose results the library fills. */
 void cli_say_results(cli_ctx *ctx);
+/* The end of a system's run, or of its plan: progress ends, its name, the results. */
+void cli_say_run(cli_ctx *ctx);
 bool cli_talks(const cli_ctx *ctx); /* may text for people go to standard output? */
 /* Printable copy: broken UTF-8 becomes U+FFFD, control characters \xNN. Free with ln__free; NULL when out of memory. */
 char *cli_safe(const char *text, size_t bytes);

@@ -27,9 +27,7 @@ static ln_status run(cli_ctx *ctx)
             LN_TRY(cli_input(ctx, c->calib));
     }
     LN_TRY(cli_input(ctx, model));
-    ln__progress_end(&ctx->progress);
-    cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
-    cli_say_results(ctx);
+    cli_say_run(ctx);
 done:
     return st;
 }

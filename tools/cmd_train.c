@@ -22,9 +22,7 @@ static ln_status run(cli_ctx *ctx)
         LN_TRY(cli_run_end(o->comm, ln_gpt_train(text, out, o, ctx->result)));
         LN_TRY(cli_input(ctx, text));
     }
-    ln__progress_end(&ctx->progress);
-    cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
-    cli_say_results(ctx);
+    cli_say_run(ctx);
 done:
     return st;
 }
@@ -39,8 +37,7 @@ const cli_verb cmd_train = {
         "TEXT is a text file. The output directory is a Hugging Face checkpoint with its tokenizer (linnet generate, "
         "linnet eval), and holds the run beside it: log.jsonl, samples.txt, best.safetensors and checkpoints/. A run "
         "that was stopped by Ctrl-C, --minutes or a crash goes on with --resume and ends with the same bytes. Built "
-        "with "
-        "MPI, `mpirun -n 2 linnet train …` shares every batch between two processes.",
+        "with MPI, `mpirun -n 2 linnet train …` shares every batch between two processes.",
     .params = cli_run_params,
     .opts_size = sizeof(cli_run_out),
     .systems = true,

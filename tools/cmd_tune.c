@@ -22,9 +22,7 @@ static ln_status run(cli_ctx *ctx)
         LN_TRY(cli_input(ctx, o->text));
         LN_TRY(cli_input(ctx, model));
     }
-    ln__progress_end(&ctx->progress);
-    cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
-    cli_say_results(ctx);
+    cli_say_run(ctx);
 done:
     return st;
 }
@@ -40,8 +38,7 @@ const cli_verb cmd_tune = {
         "MODEL is a GGUF file or a directory of the Llama family. The last part of the text is not learned from but "
         "scored, before the first step and on the way. A run that was stopped by Ctrl-C, --minutes or a crash goes on "
         "with --resume and ends with the same bytes. Built with MPI, `mpirun -n 2 linnet tune …` shares every batch "
-        "between "
-        "two processes.",
+        "between two processes.",
     .params = cli_run_params,
     .opts_size = sizeof(cli_run_out),
     .shared = ln_tune_params,

@@ -33,9 +33,7 @@ ln_status cli_estimate(cli_ctx *ctx)
                      : ln_estimate(ctx->system, &job, ctx->system_opts, ctx->result));
     for (int i = 0; i < ctx->operands; i++)
         LN_TRY(cli_input(ctx, ctx->operand[i]));
-    ln__progress_end(&ctx->progress);
-    cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
-    cli_say_results(ctx);
+    cli_say_run(ctx);
 done:
     return st;
 }

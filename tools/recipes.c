@@ -11,6 +11,7 @@ extern const cli_recipe recipe_mixlinear;
 extern const cli_recipe recipe_connectome;
 extern const cli_recipe recipe_heal;
 
+/* clang-format off */
 const cli_recipe *const cli_recipes[] = {
     &recipe_rocket,
     &recipe_fwsvd,
@@ -19,6 +20,7 @@ const cli_recipe *const cli_recipes[] = {
     &recipe_connectome,
     NULL,
 };
+/* clang-format on */
 
 static ln_status locate(char **path, const char *given, const char *option, const char *variable, const char *name)
 {

@@ -61,3 +61,10 @@ void cli_say_results(cli_ctx *ctx)
         json_object_foreach(value, inner_key, inner) say_one(ctx, inner_key, inner);
     }
 }
+
+void cli_say_run(cli_ctx *ctx)
+{
+    ln__progress_end(&ctx->progress);
+    cli_say(ctx, "%s%s\n", ctx->plan ? "plan of " : "", ctx->system->name);
+    cli_say_results(ctx);
+}

@@ -3,7 +3,8 @@
 
 #include "cli.h"
 
-/* clang-format off: one a line, so that additions do not touch each other */
+/* One a line, so that additions do not touch each other. */
+/* clang-format off */
 extern const cli_verb
     cmd_list,
     cmd_info,

@@ -55,8 +55,8 @@ static ln_status write(const ln__tune *t, const ln_train_report *run)
         type = stored;
     LN_TRY(ln__tape_model_apply(t->lm.model, to));
     const ln__checkpoint_plan plan = { .model = to, .type = type, .progress = t->o.progress, .payload = t->o.payload };
-    LN_TRY(write_provenance(t, run));
     LN_TRY(ln__checkpoint_write_dir(t->lm.out, &plan));
+    LN_TRY(write_provenance(t, run)); /* last: it says that all is there */
 done:
     ln_model_release(to);
     return st;

@@ -6,7 +6,6 @@
 #include "adapt/tune.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 #include "core/json.h"
 #include "model/checkpoint.h"
@@ -33,16 +32,11 @@ const ln_param *ln_tune_params(void)
 static ln_status read_text(ln__tune *t)
 {
     ln_status st = LN_OK;
-    char *raw = NULL, *text = NULL;
-    size_t raw_bytes = 0, bytes = 0;
-    ln__lm *g = &t->lm;
-    LN_TRY(ln_text_read(&raw, &raw_bytes, g->text_path, t->o.clean));
-    g->fingerprint = XXH64(raw, raw_bytes, 0);
-    g->text_bytes = (int64_t)raw_bytes;
-    LN_TRY(ln_text_repair(&text, &bytes, raw, raw_bytes));
-    LN_TRY(ln__lm_tokens(g, text, bytes, t->o.max_tokens));
+    char *text = NULL;
+    size_t bytes = 0;
+    LN_TRY(ln__lm_read(&text, &bytes, &t->lm, t->o.clean));
+    LN_TRY(ln__lm_tokens(&t->lm, text, bytes, t->o.max_tokens));
 done:
-    ln_free(raw);
     ln_free(text);
     return st;
 }
@@ -112,8 +106,7 @@ static ln_status open_run(ln__tune *t, void *own)
 {
     ln_status st = LN_OK;
     const ln__tuner *how = t->system->impl;
-    const ln__tape_opts defaults = LN__TAPE_OPTS_INIT;
-    ln__tape_opts tape = defaults;
+    ln__tape_opts tape = LN__TAPE_OPTS_INIT;
     t->system_opts = own;
     t->lm = (ln__lm){ .who = "tune", .text_path = t->o.text, .out = t->lm.out, .stride = t->o.context };
     t->lm.o = (ln__lm_opts){ LN__LM_TAKE(&t->o) };

@@ -246,7 +246,7 @@ static ln_status write_output(ln__run *run, ln_result *result)
     LN_TRY(ln__run_report(run, result, dir));
     if (result)
         LN_TRY(ln_result_number(result, "stages.write_seconds", ln__now() - started));
-    LN_TRY(ln__checkpoint_publish(dir, run->out));
+    LN_TRY(ln__dir_publish(dir, run->out));
     (void)published(run); /* the output is there: nothing after this is a failure of the run */
 done:
     ln__free(dir);

@@ -1,7 +1,5 @@
 /* convert.c - a checkpoint as another one: Hugging Face directory or GGUF file, factored layers merged to dense. */
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "compress/convert.h"
 #include "compress/run.h"
@@ -42,34 +40,15 @@ static ln_status may_write_file(const char *out, bool force)
     return LN_OK;
 }
 
-static ln_status write_dir(const char *out, const ln__checkpoint_plan *plan)
+static ln_status write_dir(const char *out, const ln_convert_opts *o, const ln__checkpoint_plan *plan)
 {
     ln_status st = LN_OK;
-    char *base = NULL, *dir = NULL;
-    int listed = -1;
-    LN_TRY(ln__strdup(&base, out));
-    for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
-        base[n - 1] = '\0';
-    LN_TRY(ln__sprintf(&dir, "%s.tmp-%ld", base, (long)getpid()));
-    LN_TRY(ln__dir_make(dir, false));
-    listed = ln__out_list(dir);
-    st = ln__checkpoint_write_dir(dir, plan);
-    if (st == LN_OK)
-        st = ln__checkpoint_publish(dir, base);
-    if (st != LN_OK) {
-        /* keep the first message: removing what was begun must not replace it */
-        char *why = NULL;
-        const ln_status first = st;
-        if (ln__strdup(&why, ln_last_error()) == LN_OK) {
-            (void)ln__remove_tree(dir);
-            st = ln__fail(first, "%s", why);
-        }
-        ln__free(why);
-    }
+    ln__outdir *dir = NULL;
+    LN_TRY(ln__outdir_open(&dir, out, o->force));
+    LN_TRY(ln__checkpoint_write_dir(ln__outdir_path(dir), plan));
+    LN_TRY(ln__outdir_commit(dir));
 done:
-    ln__out_unlist(listed);
-    ln__free(base);
-    ln__free(dir);
+    ln__outdir_free(dir);
     return st;
 }
 
@@ -118,7 +97,7 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
     const ln__checkpoint_plan plan = {
         .model = m, .type = o.type, .merge = true, .progress = o.progress, .payload = o.payload
     };
-    st = o.gguf ? ln__checkpoint_write_gguf(out, &plan) : write_dir(out, &plan);
+    st = o.gguf ? ln__checkpoint_write_gguf(out, &plan) : write_dir(out, &o, &plan);
     if (st == LN_ERR_NUMERIC) /* a value that is none, or does not fit: the source's, not the output's */
         LN_TRY(ln__fail_in(st, "%s", model));
     LN_TRY(st);

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 #include "core/file.h"
 
 struct ln__outdir {
-    char *final, *temp, *old;
+    char *final, *temp;
     bool made;
     int slot;
 };
@@ -38,17 +39,64 @@ done:
     return st;
 }
 
-/* The files in it and the directory itself. Allocates nothing of ours: it also runs when memory is out. */
-static void remove_flat(const char *path)
+/* errno of what could not be removed below `parent`, or 0. Allocates nothing of ours: it also runs when memory is out.
+ */
+static int remove_at(int parent, const char *name)
 {
-    char file[4096];
-    DIR *dir = opendir(path);
-    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        if (snprintf(file, sizeof file, "%s/%s", path, e->d_name) < (int)sizeof file)
-            (void)unlink(file); /* refuses "." and ".." */
+    struct stat info;
+    if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : errno;
+    if (!S_ISDIR(info.st_mode))
+        return unlinkat(parent, name, 0) == 0 || errno == ENOENT ? 0 : errno;
+    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    int reason = dir ? 0 : errno;
+    if (!dir && fd >= 0)
+        close(fd);
+    for (const struct dirent *e; dir && reason == 0 && (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            reason = remove_at(fd, e->d_name);
     if (dir)
         closedir(dir);
-    (void)rmdir(path);
+    if (reason == 0 && unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        reason = errno;
+    return reason;
+}
+
+ln_status ln__remove_tree(const char *path)
+{
+    const int reason = remove_at(AT_FDCWD, path);
+    return reason == 0 ? LN_OK : ln__fail_os(path, "be removed", reason);
+}
+
+ln_status ln__dir_publish(const char *dir, const char *final)
+{
+    ln_status st = LN_OK;
+    char *old = NULL, *base = NULL;
+    bool moved = false;
+    LN_TRY(ln__strdup(&base, final));
+    for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
+        base[n - 1] = '\0';
+    LN_TRY(ln__sprintf(&old, "%s.old-%ld", base, (long)getpid()));
+    if (rename(base, old) == 0) {
+        moved = true;
+    } else if (errno != ENOENT) {
+        st = ln__fail_os(base, "be replaced", errno);
+        goto done;
+    }
+    if (rename(dir, base) != 0) {
+        const int reason = errno;
+        if (moved && rename(old, base) != 0)
+            LN_FAIL(LN_ERR_IO, "%s: %s; the old directory is now %s", base, ln__errno_text(reason), old);
+        st = ln__fail_os(base, "be written", reason);
+        goto done;
+    }
+    if (moved)
+        (void)remove_at(AT_FDCWD, old); /* the new one is in place: what is left of the old one is no failure */
+done:
+    ln__free(old);
+    ln__free(base);
+    return st;
 }
 
 ln_status ln__outdir_open(ln__outdir **out, const char *path, bool force)
@@ -60,9 +108,8 @@ ln_status ln__outdir_open(ln__outdir **out, const char *path, bool force)
     o->slot = -1;
     LN_TRY(ln__strdup(&o->final, path));
     for (size_t n = strlen(o->final); n > 1 && o->final[n - 1] == '/'; n--)
-        o->final[n - 1] = '\0';
+        o->final[n - 1] = '\0'; /* the new one is beside it, not in it */
     LN_TRY(ln__sprintf(&o->temp, "%s.new-%ld", o->final, (long)getpid()));
-    LN_TRY(ln__sprintf(&o->old, "%s.old-%ld", o->final, (long)getpid()));
     LN_TRY(ln__dir_make(o->temp, false));
     o->made = true;
     o->slot = ln__out_list(o->temp);
@@ -80,21 +127,9 @@ const char *ln__outdir_path(const ln__outdir *o)
 
 ln_status ln__outdir_commit(ln__outdir *o)
 {
-    bool moved = false;
-    if (rename(o->final, o->old) == 0)
-        moved = true;
-    else if (errno != ENOENT)
-        return ln__fail_os(o->final, "be replaced", errno);
-    if (rename(o->temp, o->final) != 0) {
-        const int reason = errno;
-        if (moved && rename(o->old, o->final) != 0)
-            return ln__fail(LN_ERR_IO, "%s: %s; the old directory is now %s", o->final, ln__errno_text(reason), o->old);
-        return ln__fail_os(o->final, "be written", reason);
-    }
-    o->made = false;
-    if (moved)
-        remove_flat(o->old);
-    return LN_OK;
+    const ln_status st = ln__dir_publish(o->temp, o->final);
+    o->made = st != LN_OK;
+    return st;
 }
 
 void ln__outdir_free(ln__outdir *o)
@@ -102,10 +137,9 @@ void ln__outdir_free(ln__outdir *o)
     if (!o)
         return;
     if (o->made)
-        remove_flat(o->temp);
+        (void)remove_at(AT_FDCWD, o->temp);
     ln__out_unlist(o->slot);
     ln__free(o->final);
     ln__free(o->temp);
-    ln__free(o->old);
     ln__free(o);
 }

@@ -20,6 +20,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/outdir.h"
 
 enum { FORMAT = 1, DIGITS = 10 };
 #define FOLDER "checkpoints"
@@ -195,34 +196,6 @@ done:
     return st;
 }
 
-/* Deletes a checkpoint directory: its files, then itself. One that is not there is fine. */
-static ln_status remove_dir(const char *path)
-{
-    ln_status st = LN_OK;
-    char **names = NULL, *file = NULL;
-    int64_t n = 0;
-    if (!ln__file_is_dir(path))
-        return LN_OK;
-    LN_TRY(ln__dir_list(&names, &n, path));
-    for (int64_t i = 0; i < n; i++) {
-        LN_TRY(ln__path_join(&file, path, names[i]));
-        if (unlink(file) != 0 && errno != ENOENT) {
-            st = ln__fail_os(file, "remove", errno);
-            goto done;
-        }
-        ln__free(file);
-        file = NULL;
-    }
-    if (rmdir(path) != 0 && errno != ENOENT)
-        st = ln__fail_os(path, "remove", errno);
-done:
-    for (int64_t i = 0; i < n; i++)
-        ln__free(names[i]);
-    ln__free(names);
-    ln__free(file);
-    return st;
-}
-
 static void sync_dir(const char *path)
 {
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -243,11 +216,11 @@ ln_status ln__checkpoint_save(const char *dir, const ln_optimizer *o, const ln__
     LN_TRY(ln__path_join(&path, folder, name));
     LN_TRY(blocks_of(&weights, &state, o));
     LN_TRY(describe(&text, o, s, config, &weights, &state));
-    LN_TRY(remove_dir(partial));
+    LN_TRY(ln__remove_tree(partial));
     LN_TRY(ln__dir_make(partial, true));
     LN_TRY(write_file(partial, "model.safetensors", &weights, NULL));
     LN_TRY(write_file(partial, "state.safetensors", &state, text));
-    LN_TRY(remove_dir(path)); /* of the same step: the same bytes, or a run that was forced */
+    LN_TRY(ln__remove_tree(path)); /* of the same step: the same bytes, or a run that was forced */
     sync_dir(partial);
     if (rename(partial, path) != 0)
         st = ln__fail_os(path, "put the checkpoint in place", errno);
@@ -306,7 +279,7 @@ ln_status ln__checkpoint_prune(const char *dir, int64_t keep)
         if (strcmp(names[i], PARTIAL) != 0 && (!is_checkpoint(names[i]) || good-- <= keep))
             continue;
         LN_TRY(ln__path_join(&path, folder, names[i]));
-        LN_TRY(remove_dir(path));
+        LN_TRY(ln__remove_tree(path));
         ln__free(path);
         path = NULL;
     }

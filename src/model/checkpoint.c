@@ -250,35 +250,6 @@ done:
     return st;
 }
 
-ln_status ln__remove_tree(const char *path)
-{
-    ln_status st = LN_OK;
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return errno == ENOENT ? LN_OK : ln__fail(LN_ERR_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISDIR(info.st_mode))
-        return unlink(path) == 0 ? LN_OK : ln__fail(LN_ERR_IO, "%s: %s", path, strerror(errno));
-    DIR *d = opendir(path);
-    char *child = NULL;
-    if (!d)
-        LN_FAIL(LN_ERR_IO, "%s: %s", path, strerror(errno));
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        LN_TRY(ln__path_join(&child, path, e->d_name));
-        LN_TRY(ln__remove_tree(child));
-        ln__free(child);
-        child = NULL;
-    }
-    if (rmdir(path) != 0)
-        LN_FAIL(LN_ERR_IO, "%s: %s", path, strerror(errno));
-done:
-    if (d)
-        closedir(d);
-    ln__free(child);
-    return st;
-}
-
 ln_status ln__checkpoint_may_write(const char *out, bool force)
 {
     struct stat info;
@@ -316,31 +287,4 @@ ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_plac
     if (!within)
         return LN_OK;
     return ln__fail(LN_ERR_EXISTS, "%s: the model is in it and would go with it: another output is needed", out);
-}
-
-ln_status ln__checkpoint_publish(const char *dir, const char *final)
-{
-    ln_status st = LN_OK;
-    char *old = NULL, *base = NULL;
-    bool moved = false;
-    LN_TRY(ln__strdup(&base, final));
-    for (size_t n = strlen(base); n > 1 && base[n - 1] == '/'; n--)
-        base[n - 1] = '\0';
-    LN_TRY(ln__sprintf(&old, "%s.old-%ld", base, (long)getpid()));
-    if (rename(base, old) == 0)
-        moved = true;
-    else if (errno != ENOENT)
-        LN_FAIL(LN_ERR_IO, "%s: %s", base, strerror(errno));
-    if (rename(dir, base) != 0) {
-        const int reason = errno;
-        if (moved && rename(old, base) != 0)
-            LN_FAIL(LN_ERR_IO, "%s: %s; the old directory is now %s", base, strerror(reason), old);
-        LN_FAIL(LN_ERR_IO, "%s: %s", base, strerror(reason));
-    }
-    if (moved)
-        (void)ln__remove_tree(old); /* the new one is in place: what is left of the old one is no failure */
-done:
-    ln__free(old);
-    ln__free(base);
-    return st;
 }

@@ -6,6 +6,7 @@
 #include <linnet/model.h>
 
 #include "core/core.h"
+#include "core/outdir.h"
 
 /* The operator of the i-th linear layer; owned by the caller. */
 typedef ln_status (*ln__linear_source)(ln_linop **out, void *ctx, int64_t i);
@@ -27,15 +28,10 @@ ln_status ln__checkpoint_write_tokenizer(const char *dir, const ln_tokenizer *t)
 /* Content hash and size of a checkpoint: its file, or the weight, config and tokenizer files of its directory. */
 ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path);
 
-/* `dir` appears complete under `final`: an old one is moved away first and removed last. */
-ln_status ln__checkpoint_publish(const char *dir, const char *final);
 /* Refuses an existing file, or a non-empty directory without force. */
 ln_status ln__checkpoint_may_write(const char *out, bool force);
 /* Refuses a directory whose replacement would take the model along: one that holds it, or (unless `in_place`) is it. */
 ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_place);
-/* Removes a directory and the regular files in it and its sub-directories. */
-ln_status ln__remove_tree(const char *path);
-
 /* The i-th operator as the plan wants it: `*dense` (O, I) of plan->type when it is merged or dense, else `*op`. */
 ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__checkpoint_plan *plan, int64_t i);
 

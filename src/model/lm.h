@@ -19,7 +19,7 @@
 typedef struct ln__lm_opts {
     int64_t context, steps, batch;
     double epochs; /* counts when steps is 0 */
-    int32_t optimizer, accumulate, remat;
+    int32_t optimizer, accumulate;
     double lr, final_lr, decay, beta2, clip;
     int64_t warmup;
     double average, valid;
@@ -37,8 +37,8 @@ typedef struct ln__lm_opts {
 
 #define LN__LM_TAKE(o)                                                                                                 \
     .context = (o)->context, .steps = (o)->steps, .batch = (o)->batch, .optimizer = (o)->optimizer,                    \
-    .accumulate = (o)->accumulate, .remat = (o)->remat, .lr = (o)->lr, .final_lr = (o)->final_lr, .decay = (o)->decay, \
-    .beta2 = (o)->beta2, .clip = (o)->clip, .warmup = (o)->warmup, .average = (o)->average, .valid = (o)->valid,       \
+    .accumulate = (o)->accumulate, .lr = (o)->lr, .final_lr = (o)->final_lr, .decay = (o)->decay, .beta2 = (o)->beta2, \
+    .clip = (o)->clip, .warmup = (o)->warmup, .average = (o)->average, .valid = (o)->valid,                            \
     .eval_every = (o)->eval_every, .eval_tokens = (o)->eval_tokens, .log_every = (o)->log_every,                       \
     .save_every = (o)->save_every, .keep = (o)->keep, .patience = (o)->patience, .minutes = (o)->minutes,              \
     .resume = (o)->resume, .force = (o)->force, .sample = (o)->sample, .prompt = (o)->prompt, .seed = (o)->seed,       \
@@ -81,7 +81,6 @@ typedef struct ln__lm {
     int64_t train, valid; /* tokens; the valid ones follow              */
     int64_t stride;
     double valid_bytes; /* of the text of the validation part         */
-    int64_t text_bytes;
     ln__tape_model *model;
     char *config;            /* what a checkpoint must agree with, JSON    */
     int32_t *rows, *targets; /* of one micro-batch                         */
@@ -90,12 +89,13 @@ typedef struct ln__lm {
     ln_tape *sampler;
     bool sampled;  /* samples.txt belongs to this run            */
     float *logits; /* (vocab) of the last position               */
-    double tokens_per_second;
     double before; /* validation loss before the first step; NaN */
 } ln__lm;
 
 /* ---- lm_run.c: fill who, o, text_path, out and stride, read the text, set model and config, then run ---- */
 
+/* The text at text_path as valid UTF-8, and its fingerprint. Free with ln_free. */
+ln_status ln__lm_read(char **text, size_t *bytes, ln__lm *g, ln_clean clean);
 /* Tokens of a text with the tokenizer that is set, `most` of them at most (0: all): ids, train, valid. `text` is valid
  * UTF-8, or bytes for a vocabulary of bytes. */
 ln_status ln__lm_tokens(ln__lm *g, const char *text, size_t bytes, int64_t most);

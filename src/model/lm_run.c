@@ -2,6 +2,7 @@
  * that the options ask for. */
 #include <math.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/progress.h"
 #include "model/lm.h"
@@ -18,6 +19,19 @@ static ln_status valid_bytes(ln__lm *g)
     g->valid_bytes = (double)bytes;
 done:
     ln_free(text);
+    return st;
+}
+
+ln_status ln__lm_read(char **text, size_t *bytes, ln__lm *g, ln_clean clean)
+{
+    ln_status st = LN_OK;
+    char *raw = NULL;
+    size_t raw_bytes = 0;
+    LN_TRY(ln_text_read(&raw, &raw_bytes, g->text_path, clean));
+    g->fingerprint = XXH64(raw, raw_bytes, 0);
+    LN_TRY(ln_text_repair(text, bytes, raw, raw_bytes));
+done:
+    ln_free(raw);
     return st;
 }
 
@@ -118,11 +132,10 @@ static ln_status event(void *ctx, const ln_train_event *e)
 {
     ln__lm *g = ctx;
     char eta[32], valid[48] = "";
-    g->tokens_per_second = e->rate * (double)g->o.context;
     if (!isnan(e->metric))
         ln__format(valid, sizeof valid, "  valid %.4f", e->metric);
     ln__lm_say(g, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left", (long long)e->step,
-               (long long)e->steps, e->smooth, valid, e->lr, e->norm, g->tokens_per_second,
+               (long long)e->steps, e->smooth, valid, e->lr, e->norm, e->rate * (double)g->o.context,
                ln__human_seconds(eta, sizeof eta, e->eta));
     return isnan(e->metric) || g->o.sample == 0 ? LN_OK : ln__lm_show_sample(g, e->step);
 }

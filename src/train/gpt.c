@@ -62,16 +62,12 @@ static ln_status open_tokenizer(ln_tokenizer **out, const ln_gpt_opts *o, const 
 static ln_status read_text(ln__lm *g, const ln_gpt_opts *o)
 {
     ln_status st = LN_OK;
-    char *raw = NULL, *text = NULL;
-    size_t raw_bytes = 0, bytes = 0;
-    LN_TRY(ln_text_read(&raw, &raw_bytes, g->text_path, LN_CLEAN_NONE));
-    g->fingerprint = XXH64(raw, raw_bytes, 0);
-    g->text_bytes = (int64_t)raw_bytes;
-    LN_TRY(ln_text_repair(&text, &bytes, raw, raw_bytes));
+    char *text = NULL;
+    size_t bytes = 0;
+    LN_TRY(ln__lm_read(&text, &bytes, g, LN_CLEAN_NONE));
     LN_TRY(open_tokenizer(&g->tokenizer, o, text, bytes));
     LN_TRY(ln__lm_tokens(g, text, bytes, 0));
 done:
-    ln_free(raw);
     ln_free(text);
     return st;
 }

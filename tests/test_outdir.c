@@ -45,6 +45,33 @@ static void test_appears(void **state)
     assert_fails(fill(scratch("file"), true, "two", true), LN_ERR_EXISTS, "is a file");
 }
 
+/* Replacing never takes along what a run reads, nor a tree that no run of ours wrote. */
+static void test_spares(void **state)
+{
+    (void)state;
+    char out[128], input[160], inner[160];
+    snprintf(out, sizeof out, "%s", scratch("spare"));
+    snprintf(input, sizeof input, "%s/table.csv", out);
+    snprintf(inner, sizeof inner, "%s/papers", out);
+    assert_int_equal(mkdir(out, 0777), 0);
+    write_bytes(input, "x", 1);
+    assert_fails(ln__outdir_spares(out, input, "the input", false), LN_ERR_EXISTS, "the input is in it");
+    assert_fails(ln__outdir_spares(out, out, "the model", false), LN_ERR_EXISTS, "the model is in it");
+    assert_ok(ln__outdir_spares(out, out, "the model", true));
+    assert_ok(ln__outdir_spares(scratch("elsewhere"), input, "the input", false));
+    assert_ok(ln__outdir_check(out, true));
+    assert_int_equal(mkdir(inner, 0777), 0);
+    assert_fails(fill(out, true, "two", true), LN_ERR_EXISTS, "even by --force");
+    assert_true(ln__file_exists(input));
+    snprintf(input, sizeof input, "%s/linnet.json", out);
+    write_bytes(input, "{}", 2);
+    assert_ok(fill(out, true, "two", true)); /* ours: all of it goes */
+    assert_int_equal(files_in(out), 1);
+    assert_ok(ln__remove_tree(out));
+    assert_ok(ln__remove_tree(out)); /* not there: fine */
+    assert_false(ln__file_exists(out));
+}
+
 static ln_status once(void *ctx)
 {
     const ln_status st = fill(ctx, true, "two", true);
@@ -63,6 +90,7 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_appears), cmocka_unit_test(test_memory) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_appears), cmocka_unit_test(test_spares),
+                                        cmocka_unit_test(test_memory) };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -159,7 +159,7 @@ static ln_status begin(ln__tune *t, void **own, const ln_system *system, const c
 {
     ln_status st = LN_OK;
     LN_TRY(adopt(t, own, system, model, opts, system_opts));
-    LN_TRY(ln__checkpoint_spares(out, model, false));
+    LN_TRY(ln__outdir_spares(out, model, "the model", false));
     t->lm.out = out;
     LN_TRY(open_run(t, *own));
     if (t->lm.valid > 0 && t->o.eval_every > 0 && ln__lm_leads(&t->lm)) {

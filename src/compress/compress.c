@@ -367,7 +367,7 @@ ln_status ln_compress(const ln_system *system, const char *model, const char *ou
     LN_TRY(partial_name(&partial, out));
     LN_TRY(tidy_published(partial));
     LN_TRY(ln__checkpoint_may_write(out, opts && opts->force));
-    LN_TRY(model ? ln__checkpoint_spares(out, model, false) : LN_OK);
+    LN_TRY(model ? ln__outdir_spares(out, model, "the model", false) : LN_OK);
     LN_TRY(prepare(&run, system, model, opts, system_opts, &own_opts));
     st = stages(&run, partial, result);
     if (st == LN_ERR_NUMERIC && strncmp(ln_last_error(), model, strlen(model)) != 0)

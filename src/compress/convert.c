@@ -89,7 +89,7 @@ ln_status ln_convert(const char *model, const char *out, const ln_convert_opts *
     if (!out || !*out)
         LN_FAIL(LN_ERR_ARG, "an output is needed: -o DIR, or -o FILE.gguf");
     LN_TRY(o.gguf ? may_write_file(out, o.force) : ln__checkpoint_may_write(out, o.force));
-    LN_TRY(!o.gguf && model ? ln__checkpoint_spares(out, model, true) : LN_OK);
+    LN_TRY(!o.gguf && model ? ln__outdir_spares(out, model, "the model", true) : LN_OK);
     LN_TRY(ln_model_open(&m, model));
     LN_TRY(check_merge(m, &o));
     if (o.adapter)

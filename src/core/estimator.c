@@ -2,6 +2,7 @@
 #include <linnet/estimator.h>
 
 #include "core/core.h"
+#include "core/outdir.h"
 
 static ln_status job_ok(const ln_system *s, const ln_job *job)
 {
@@ -17,6 +18,19 @@ static ln_status job_ok(const ln_system *s, const ln_job *job)
     return LN_OK;
 }
 
+/* What is read must outlive the writing: an output directory that is replaced takes what is in it along. */
+static ln_status out_ok(const ln_job *job)
+{
+    ln_status st = LN_OK;
+    LN_TRY(ln__outdir_check(job->out, job->force != 0));
+    for (int i = 0; i < job->inputs; i++)
+        LN_TRY(ln__outdir_spares(job->out, job->input[i], "the input", false));
+    if (job->model)
+        LN_TRY(ln__outdir_spares(job->out, job->model, "the model", false));
+done:
+    return st;
+}
+
 ln_status ln_estimate(const ln_system *system, const ln_job *job, const void *opts, ln_result *result)
 {
     ln_status st = LN_OK;
@@ -27,6 +41,8 @@ ln_status ln_estimate(const ln_system *system, const ln_job *job, const void *op
     LN_TRY(ln__calloc(&own, 1, system->opts_size));
     ln_params_defaults(system->params, own);
     LN_TRY(ln__opts_adopt(own, system->opts_size, opts, system->params, system->name));
+    if (job->out)
+        LN_TRY(out_ok(job));
     const ln_estimator *e = system->impl;
     LN_TRY(e->run(job, own, result));
 done:

@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +17,26 @@ struct ln__outdir {
     bool made;
     int slot;
 };
+
+static ln_status replaceable(const char *path, char **names, int64_t n)
+{
+    ln_status st = LN_OK;
+    char *inner = NULL;
+    bool ours = false, nested = false;
+    for (int64_t i = 0; i < n; i++) {
+        LN_TRY(ln__path_join(&inner, path, names[i]));
+        nested = nested || ln__file_is_dir(inner);
+        ours = ours || strcmp(names[i], "linnet.json") == 0 || strcmp(names[i], "config.json") == 0;
+        ln__free(inner);
+        inner = NULL;
+    }
+    if (nested && !ours)
+        LN_FAIL(LN_ERR_EXISTS,
+                "%s: holds directories and neither linnet.json nor config.json: not replaced, even by --force", path);
+done:
+    ln__free(inner);
+    return st;
+}
 
 ln_status ln__outdir_check(const char *path, bool force)
 {
@@ -32,11 +52,25 @@ ln_status ln__outdir_check(const char *path, bool force)
     LN_TRY(ln__dir_list(&names, &n, path));
     if (n > 0 && !force)
         LN_FAIL(LN_ERR_EXISTS, "%s: exists and is not empty (--force replaces it)", path);
+    LN_TRY(replaceable(path, names, n));
 done:
     for (int64_t i = 0; i < n; i++)
         ln__free(names[i]);
     ln__free(names);
     return st;
+}
+
+ln_status ln__outdir_spares(const char *out, const char *path, const char *what, bool in_place)
+{
+    char *outer = realpath(out, NULL), *inner = realpath(path, NULL); /* NULL: nothing there to be replaced */
+    const size_t n = outer ? strlen(outer) : 0;
+    const bool within =
+        outer && inner && strncmp(outer, inner, n) == 0 && (inner[n] == '/' || (inner[n] == '\0' && !in_place));
+    free(outer);
+    free(inner);
+    if (!within)
+        return LN_OK;
+    return ln__fail(LN_ERR_EXISTS, "%s: %s is in it and would go with it: another output is needed", out, what);
 }
 
 /* errno of what could not be removed below `parent`, or 0. Allocates nothing of ours: it also runs when memory is out.

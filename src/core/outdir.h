@@ -6,9 +6,13 @@
 
 typedef struct ln__outdir ln__outdir;
 
-/* Would it be refused? There already and not empty without `force`, or a file. For the start of a long run: nothing is
- * made. */
+/* Would it be refused? There already and not empty without `force`, or a file; with `force`, a directory with others in
+ * it that holds neither linnet.json nor config.json, for that is nothing we wrote. For the start of a long run: nothing
+ * is made. */
 ln_status ln__outdir_check(const char *path, bool force);
+/* Refuses an output directory whose replacement would take `what` ("the model"), which lies at `path`, along: one that
+ * holds it, or (unless `in_place`) is it. */
+ln_status ln__outdir_spares(const char *out, const char *path, const char *what, bool in_place);
 /* Makes DIR.new-PID beside it, to be filled. */
 ln_status ln__outdir_open(ln__outdir **out, const char *path, bool force);
 const char *ln__outdir_path(const ln__outdir *o); /* where to write */

@@ -11,8 +11,6 @@
 
 #include <math.h>
 
-#include "core/outdir.h"
-
 static const ln_param params[] = {
     LN_P_REAL(ln_connectome_opts, rate, 1, 1e-6, 1e9, "samples per second; seconds below count samples unless given"),
     LN_P_TEXT(ln_connectome_opts, names, NULL, "FILE,…", "tables with a row per column of a recording, in its order"),
@@ -151,8 +149,6 @@ static ln_status run(const ln_job *job, const void *opts, ln_result *result)
     ln__dynamic d = { .traces = &traces, .o = o, .rank = o->rank };
     ln_tensor *x = NULL, *mask = NULL;
     own.struct_size = sizeof own;
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(ln__traces_read(&traces, job, o));
     LN_TRY(report_traces(&traces, result));
     LN_TRY(ln_connectome_affinity(&x, &mask, traces.x, o));

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/outdir.h"
 #include "factor/input.h"
 #include "factor/likeness.h"
 #include "factor/models.h"
@@ -181,8 +180,6 @@ static ln_status run(const ln__model_kind *kind, const ln_system *system, const 
     m.o.progress = job->progress;
     m.o.payload = job->payload;
     LN_TRY(ln__input_job(&files, job, kind->name, true));
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(ln__input_read(&m.in, job->input[0], &files, kind->nonneg_first && kind->nonneg_rest));
     LN_TRY(ln__model_settings(&m.s, kind, &m.o, &m.in.d));
     LN_TRY(ln__input_report(r, &m.in));

@@ -10,7 +10,6 @@
 
 #include <linnet/io.h>
 
-#include "core/outdir.h"
 #include "factor/input.h"
 #include "factor/svd.h"
 #include "factor/systems.h"
@@ -230,8 +229,6 @@ static ln_status run(const ln_job *job, const void *opts, ln_result *r)
     if (files.missing || files.mask)
         LN_FAIL(LN_ERR_UNSUPPORTED,
                 "factor svd: missing entries have no singular vectors (linnet factor cp fills them)");
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(open_stream(&a, &x, job->input[0], &o, job));
     if (x) {
         LN_TRY(of_file(&t, x, job->input[0], &o, job));

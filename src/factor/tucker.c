@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/outdir.h"
 #include "factor/input.h"
 #include "factor/systems.h"
 
@@ -104,8 +103,6 @@ static ln_status run(const ln_job *job, const void *opts, ln_result *r)
     o.progress = job->progress;
     o.payload = job->payload;
     LN_TRY(ln__input_job(&files, job, "tucker", false));
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(ln__input_read(&in, job->input[0], &files, false));
     if (in.a)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: is sparse, tucker takes dense data (linnet factor svd)", job->input[0]);

@@ -143,8 +143,6 @@ ln_status ln__forecast_run(const ln_system *system, const ln_job *job, const voi
     if (job->inputs != 1)
         return ln__fail(LN_ERR_ARG, "forecast %s: one table is needed, not %d", system->name, job->inputs);
     LN_TRY(options_of(&w));
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force != 0));
     LN_TRY(ln__series_read(&w.series, job->input[0], &w.o));
     LN_TRY(fit_or_load(&w, opts));
     LN_TRY(test(&w));

@@ -275,16 +275,3 @@ ln_status ln__checkpoint_may_write(const char *out, bool force)
                         out);
     return ln__fail(LN_ERR_EXISTS, "%s: the directory exists and is not empty; --force replaces it", out);
 }
-
-ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_place)
-{
-    char *outer = realpath(out, NULL), *inner = realpath(model, NULL); /* NULL: nothing there to be replaced */
-    const size_t n = outer ? strlen(outer) : 0;
-    const bool within =
-        outer && inner && strncmp(outer, inner, n) == 0 && (inner[n] == '/' || (inner[n] == '\0' && !in_place));
-    free(outer);
-    free(inner);
-    if (!within)
-        return LN_OK;
-    return ln__fail(LN_ERR_EXISTS, "%s: the model is in it and would go with it: another output is needed", out);
-}

@@ -30,8 +30,7 @@ ln_status ln__checkpoint_hash(uint64_t *hash, int64_t *bytes, const char *path);
 
 /* Refuses an existing file, or a non-empty directory without force. */
 ln_status ln__checkpoint_may_write(const char *out, bool force);
-/* Refuses a directory whose replacement would take the model along: one that holds it, or (unless `in_place`) is it. */
-ln_status ln__checkpoint_spares(const char *out, const char *model, bool in_place);
+
 /* The i-th operator as the plan wants it: `*dense` (O, I) of plan->type when it is merged or dense, else `*op`. */
 ln_status ln__checkpoint_linear(ln_tensor **dense, ln_linop **op, const ln__checkpoint_plan *plan, int64_t i);
 

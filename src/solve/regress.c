@@ -91,8 +91,6 @@ static ln_status fit(const ln__method *m, const ln_job *job, const ln_regress_op
     const uint64_t seed = (uint64_t)job->seed;
     ln_job own = *job;
     own.shared = o;
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(ln__samples_read(&s, job->input[0], o));
     const int64_t test = (int64_t)floor(o->holdout * (double)s.n);
     LN_TRY(report_rows(result, &s));
@@ -139,8 +137,6 @@ static ln_status apply(const ln__method *m, const ln_job *job, const ln_regress_
     ln__samples s = { 0 };
     ln__saved model = { 0 };
     double *p = NULL;
-    if (job->out)
-        LN_TRY(ln__outdir_check(job->out, job->force));
     LN_TRY(ln__saved_read(&model, job->model));
     if (strcmp(model.system, m->system->name) != 0)
         LN_FAIL(LN_ERR_ARG, "%s: was fitted by regress %s, not %s", job->model, model.system, m->system->name);

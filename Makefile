@@ -39,7 +39,7 @@ mpi:
 	@scripts/install-dependencies.sh mpi
 	@cmake --preset mpi >/dev/null
 	@cmake --build --preset mpi
-	@ctest --test-dir build/mpi --output-on-failure -R '^mpi_'
+	@ctest --test-dir build/mpi --output-on-failure --no-tests=error -R '^mpi_'
 
 lint:
 	@scripts/install-dependencies.sh lint

@@ -1,5 +1,6 @@
-/* vmath.h - exp, log, tanh and friends as branch-free functions that vectorise inside loops; f32 to a few ulp, f64 from
- * the C library (it serves gradient checks and solvers, where accuracy is all).
+/* vmath.h - exp, log, tanh and friends as branch-free functions that vectorise inside loops; f32 to a few ulp (gelu
+ * below -3 to 66: the rounding of x^2), f64 from the C library (it serves gradient checks and solvers, where accuracy
+ * is all).
  *
  * exp(x) = 2^n (1 + p), x = n ln 2 + r, |r| <= ln 2 / 2, p = r + r^2 q(r) with q of degree 4 fitted to 1e-8 (the series
  * by weighted least squares at Chebyshev points); n ln 2 is taken off in two parts (Cody and Waite). Where results may

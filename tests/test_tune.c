@@ -74,6 +74,9 @@ static void test_refusals(void **state)
     lora.struct_size = sizeof lora;
     lora.rank = 0;
     check_failure(ln_tune(&ln__system_lora, model_dir, out, &o, &lora, NULL), LN_ERR_RANGE, "rank", "rank 0");
+    lora.rank = 2;
+    lora.alpha = 0; /* nothing would ever be learned */
+    check_failure(ln_tune(&ln__system_lora, model_dir, out, &o, &lora, NULL), LN_ERR_RANGE, "alpha", "alpha 0");
     check_failure(ln_tune(&ln__system_heal, model_dir, out, &o, NULL, NULL), LN_ERR_UNSUPPORTED,
                   "nothing in it is factored", "heal");
     o.lr = 1e3; /* it diverges, says where, and writes no model */

@@ -5,7 +5,7 @@
 
 static const ln_param params[] = {
     LN_P_INT64(ln_lora_opts, rank, 8, 1, 1 << 16, "rank of a pair"),
-    LN_P_REAL(ln_lora_opts, alpha, 16, 0, 1e6, "what B A counts: alpha / rank"),
+    LN_P_REAL(ln_lora_opts, alpha, 16, 1e-6, 1e6, "what B A counts: alpha / rank"),
     LN_P_TEXT(ln_lora_opts, targets, NULL, "NAMES",
               "layers that get a pair, by commas: q_proj,v_proj or patterns of whole paths; all unless given"),
     LN_P_END

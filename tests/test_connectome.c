@@ -256,6 +256,53 @@ static void planted_motifs_come_back(void **state)
     }
 }
 
+static bool has_curve(const ln_result *r, const char *name)
+{
+    char *text = NULL;
+    OK(ln_result_write_text(&text, r, 0));
+    const bool found = strstr(text, name) != NULL;
+    ln_free(text);
+    return found;
+}
+
+/* Three neurons have three pairs, so no more components are tried; core consistency is drawn only where it is one: not
+ * for animals in a row (one column in the last mode), and not where neurons are missing. */
+static void ranks_stop_where_the_model_is_exact(void **state)
+{
+    (void)state;
+    enum { T = 30 };
+    for (int c = 0; c < 4; c++) { /* one animal; two; two in a row; two with a neuron missing */
+        ln_tensor *x = random_traces(c == 0 ? 1 : 2, T, 3, 8), *a = NULL, *mask = NULL;
+        ln_connectome_opts o = defaults();
+        ln_job job = { 0 };
+        ln_result *r = NULL;
+        int32_t rank = 0;
+        o.joined = c == 2;
+        for (int64_t t = 0; c == 3 && t < T; t++)
+            ((double *)ln_tensor_data(x))[(T + t) * 3 + 1] = NAN;
+        OK(ln_connectome_affinity(&a, &mask, x, &o));
+        OK(ln_result_new(&r, "connectome", "dynamic"));
+        OK(ln__connectome_rank(&rank, r, a, mask, &o, &job));
+        assert_in_range(rank, 2, c == 0 || c == 2 ? 3 : 6);
+        assert_true(has_curve(r, "explained variance"));
+        assert_int_equal(has_curve(r, "core consistency"), c == 1);
+        ln_result_free(r);
+        ln_tensor_release(a), ln_tensor_release(mask), ln_tensor_release(x);
+    }
+    /* two neurons, one animal: one component is all there is */
+    ln_tensor *x = random_traces(1, T, 2, 8), *a = NULL, *mask = NULL;
+    ln_connectome_opts o = defaults();
+    ln_job job = { 0 };
+    ln_result *r = NULL;
+    int32_t rank = 0;
+    OK(ln_connectome_affinity(&a, &mask, x, &o));
+    OK(ln_result_new(&r, "connectome", "dynamic"));
+    OK(ln__connectome_rank(&rank, r, a, mask, &o, &job));
+    assert_int_equal(rank, 1);
+    ln_result_free(r);
+    ln_tensor_release(a), ln_tensor_release(x);
+}
+
 static ln_status affinity_once(void *ctx)
 {
     ln_tensor *a = NULL, *mask = NULL;
@@ -289,6 +336,7 @@ int main(void)
         cmocka_unit_test(animals_meet_on_their_names),
         cmocka_unit_test(names_come_from_a_table),
         cmocka_unit_test(planted_motifs_come_back),
+        cmocka_unit_test(ranks_stop_where_the_model_is_exact),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("connectome", tests, make_scratch, remove_scratch);

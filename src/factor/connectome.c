@@ -93,21 +93,28 @@ done:
     return st;
 }
 
+ln_status ln__connectome_fit(ln_tensor **weights, ln_tensor **factor, ln_factor_report *report, const ln_tensor *x,
+                             const ln_tensor *mask, const ln_connectome_opts *o, const ln_job *job, int32_t rank,
+                             int64_t seed)
+{
+    ln_factor_opts fo = LN_FACTOR_OPTS_INIT;
+    fo.rank = rank;
+    fo.restarts = o->restarts;
+    fo.iters = o->iters;
+    fo.seed = seed;
+    fo.progress = job->progress;
+    fo.payload = job->payload;
+    return ln_ntf(weights, factor, x, mask, &fo, report);
+}
+
 static ln_status factorise(ln__dynamic *d, const ln_job *job, const ln_tensor *x, const ln_tensor *mask,
                            ln_result *result)
 {
     ln_status st = LN_OK;
-    ln_factor_opts fo = LN_FACTOR_OPTS_INIT;
     ln_factor_report report = { .struct_size = sizeof report };
     if (d->rank == 0)
         LN_TRY(ln__connectome_rank(&d->rank, result, x, mask, d->o, job));
-    fo.rank = d->rank;
-    fo.restarts = d->o->restarts;
-    fo.iters = d->o->iters;
-    fo.seed = job->seed;
-    fo.progress = job->progress;
-    fo.payload = job->payload;
-    LN_TRY(ln_ntf(&d->weights, d->factor, x, mask, &fo, &report));
+    LN_TRY(ln__connectome_fit(&d->weights, d->factor, &report, x, mask, d->o, job, d->rank, job->seed));
     LN_TRY(ln_result_integer(result, "components", d->rank));
     LN_TRY(ln_result_number(result, "relative_error", report.relative));
     LN_TRY(ln_result_integer(result, "sweeps", report.sweeps));

@@ -21,8 +21,15 @@ typedef struct ln__traces {
 ln_status ln__traces_read(ln__traces *out, const ln_job *job, const ln_connectome_opts *o);
 void ln__traces_free(ln__traces *t);
 
+/* ---- connectome.c ---- */
+/* The affinities x as `rank` components: ln_ntf with the job's options. */
+ln_status ln__connectome_fit(ln_tensor **weights, ln_tensor **factor, ln_factor_report *report, const ln_tensor *x,
+                             const ln_tensor *mask, const ln_connectome_opts *o, const ln_job *job, int32_t rank,
+                             int64_t seed);
+
 /* ---- connectome_rank.c ---- */
-/* Ranks 2 … max_rank side by side; *rank is where the curve of explained variance flattens. */
+/* Ranks 2 … max_rank side by side, none above what is exact; *rank is where the curve of explained variance flattens.
+ */
 ln_status ln__connectome_rank(int32_t *rank, ln_result *result, const ln_tensor *x, const ln_tensor *mask,
                               const ln_connectome_opts *o, const ln_job *job);
 

@@ -79,12 +79,13 @@ int32_t ln__kruskal_dead(const ln__kruskal *k)
     return dead;
 }
 
-/* More components than this cannot lower the loss: the product of all dimensions but the largest. */
-static int64_t most_rank(const ln__data *d)
+int64_t ln__most_rank(int order, const int64_t *dims)
 {
-    int64_t largest = 0, all = d->left * d->right;
-    for (int n = 0; n < d->order; n++)
-        largest = LN_MAX(largest, d->dims[n]);
+    int64_t largest = 0, all = 1;
+    for (int n = 0; n < order; n++) {
+        largest = LN_MAX(largest, dims[n]);
+        all *= dims[n];
+    }
     return all / largest;
 }
 
@@ -93,9 +94,10 @@ ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const 
     if (kind->matrix && d->order != 2)
         return ln__fail(LN_ERR_SHAPE, "%s: the data have %d modes, a matrix is needed (linnet factor ntf)", kind->name,
                         d->order);
-    if (o->rank > most_rank(d))
+    const int64_t most = ln__most_rank(d->order, d->dims);
+    if (o->rank > most)
         return ln__fail(LN_ERR_RANGE, "%s: rank = %d, but %lld components are exact", kind->name, (int)o->rank,
-                        (long long)most_rank(d));
+                        (long long)most);
     const bool semi = kind == &ln__kind_seminmf;
     if (o->restarts > 1 && o->init != LN_FACTOR_RANDOM && !(semi && o->init == LN_SEMINMF_KMEANS))
         return ln__fail(LN_ERR_ARG, "%s: restarts = %d, but this init has no random choice in it", kind->name,

@@ -17,6 +17,8 @@ extern const ln_param ln__nmf_params[], ln__seminmf_params[], ln__cp_params[], l
 
 /* Checks what the options mean together, and for this data; fills the settings of a fit. */
 ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const ln_factor_opts *o, const ln__data *d);
+/* More components than this cannot lower the loss: the product of all dimensions (>= 1) but the largest. */
+int64_t ln__most_rank(int order, const int64_t *dims);
 /* Components of an arranged model without weight. */
 int32_t ln__kruskal_dead(const ln__kruskal *k);
 

@@ -47,15 +47,14 @@ static ln_status parse(int64_t *from, int64_t *to, int64_t *step, const char *te
     return LN_OK;
 }
 
-/* Total normalised explained variance of an arranged first factor. */
-static ln_status spread_of(double *out, const ln__kruskal *k)
+ln_status ln__factor_spread(double *out, const double *f, int64_t n, int64_t rank)
 {
     ln_status st = LN_OK;
-    const int64_t n = k->dims[0], rank = k->rank, p = LN_MIN(n, rank);
-    double *c = NULL, *s = NULL;
+    const int64_t p = LN_MIN(n, rank);
+    double *c = NULL, *s = NULL, sum = 0;
     LN_TRY(ln__alloc((void **)&c, (size_t)n, (size_t)rank * sizeof *c));
     LN_TRY(LN_NEW(&s, p));
-    memcpy(c, k->f[0], (size_t)(n * rank) * sizeof *c);
+    memcpy(c, f, (size_t)(n * rank) * sizeof *c);
     for (int64_t r = 0; r < rank; r++) {
         double mean = 0;
         for (int64_t i = 0; i < n; i++)
@@ -64,9 +63,9 @@ static ln_status spread_of(double *out, const ln__kruskal *k)
             c[i * rank + r] -= mean;
     }
     LN_TRY(ln__svd(c, n, rank, NULL, s, NULL));
-    *out = 0;
     for (int64_t i = 0; i < p && s[0] > 0; i++)
-        *out += s[i] * s[i] / (s[0] * s[0]);
+        sum += s[i] * s[i] / (s[0] * s[0]);
+    *out = sum;
 done:
     ln__free(c);
     ln__free(s);
@@ -151,7 +150,7 @@ static ln_status fit_point(point *p, const ln__model_kind *kind, const ln_factor
     p->error = d->norm2 > 0 ? sqrt(fmax(f.loss, 0) / d->norm2) : 0;
     for (int32_t i = 0; i < o->restarts; i++) {
         double spread = 0, match = 0;
-        LN_TRY(spread_of(&spread, &models[i]));
+        LN_TRY(ln__factor_spread(&spread, models[i].f[0], models[i].dims[0], models[i].rank));
         p->spread += spread / o->restarts;
         if (i == which)
             continue;

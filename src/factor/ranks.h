@@ -10,5 +10,7 @@
  * "rank_table" go into `r`, and "best_rank" where entries were hidden. */
 ln_status ln__ranks_curve(ln_result *r, const ln__model_kind *kind, const ln_factor_opts *o,
                           const ln_factor_files *files, const ln__data *d);
+/* Total normalised explained variance of a factor (n, rank) with unit columns: see ranks.c. */
+ln_status ln__factor_spread(double *out, const double *f, int64_t n, int64_t rank);
 
 #endif

@@ -90,6 +90,20 @@ static void affinities_are_what_the_formula_says(void **state)
     ln_tensor_release(x);
 }
 
+/* Weighted mean over the neighbours within four deviations, straight from the formula. */
+static double gaussian_mean(const double *x, int64_t stride, int64_t n, int64_t at, double sigma)
+{
+    double sum = 0, mass = 0;
+    for (int64_t t = 0; t < n; t++) {
+        const double away = (double)(t - at);
+        if (fabs(away) > 4 * sigma)
+            continue;
+        sum += exp(-away * away / (2 * sigma * sigma)) * x[t * stride];
+        mass += exp(-away * away / (2 * sigma * sigma));
+    }
+    return sum / mass;
+}
+
 static void smoothing_and_thinning(void **state)
 {
     (void)state;
@@ -97,6 +111,21 @@ static void smoothing_and_thinning(void **state)
     ln_tensor *x = random_traces(1, T, N, 9), *a = NULL, *mask = NULL, *b = NULL;
     ln_connectome_opts o = defaults();
     OK(ln_connectome_affinity(&a, &mask, x, &o));
+    double calm[N][T], d[N][T], geo[T], worst = 0;
+    for (int64_t i = 0; i < N; i++) {
+        for (int64_t t = 0; t < T; t++)
+            calm[i][t] = gaussian_mean((const double *)ln_tensor_cdata(x) + i, N, T, t, o.smooth * o.rate);
+        plain_derivative(d[i], calm[i], 1, T);
+    }
+    for (int64_t i = 0, p = 0; i < N; i++)
+        for (int64_t j = i + 1; j < N; j++, p++) {
+            for (int64_t t = 0; t < T; t++)
+                geo[t] = sqrt(fmax(d[i][t] * d[j][t], 0));
+            for (int64_t t = 0; t < T; t++)
+                worst = worse(worst, fabs(((const float *)ln_tensor_cdata(a))[p * T + t] -
+                                          gaussian_mean(geo, 1, T, t, o.smooth_affinity * o.rate)));
+        }
+    assert_true(worst < 1e-6);
     o.samples = 17; /* every third */
     OK(ln_connectome_affinity(&b, &mask, x, &o));
     assert_int_equal(ln_tensor_dim(b, 1), 17);

@@ -38,7 +38,7 @@ typedef struct ln_sbm_opts {
     int32_t compat_q;   /* graph-tool's count of partitions, which lacks terms                           */
     int32_t mirror;     /* every edge twice, as the paper's benchmark made its graphs                    */
     int64_t seed;
-    ln_progress_fn progress; /* called between restarts */
+    ln_progress_fn progress; /* called once per batch of 4 restarts */
     void *payload;
 } ln_sbm_opts;
 

@@ -101,6 +101,15 @@ void ln__rng_fill_normal_f32(ln__rng *r, float *x, int64_t n, float scale)
 }
 
 /* Fisher and Yates. */
+void ln__rng_shuffle_i32(ln__rng *r, int32_t *x, int32_t n)
+{
+    for (int32_t i = n - 1; i > 0; i--) {
+        const int32_t j = (int32_t)ln__rng_below(r, i + 1), keep = x[i];
+        x[i] = x[j];
+        x[j] = keep;
+    }
+}
+
 void ln__rng_shuffle_i64(ln__rng *r, int64_t *x, int64_t n)
 {
     for (int64_t i = n - 1; i > 0; i--) {

@@ -18,6 +18,7 @@ double ln__rng_uniform(ln__rng *r);           /* [0, 1), 53 bits               *
 double ln__rng_normal(ln__rng *r);            /* Box-Muller, one value per call */
 int64_t ln__rng_below(ln__rng *r, int64_t n); /* unbiased, 0 … n-1              */
 void ln__rng_fill_normal_f32(ln__rng *r, float *x, int64_t n, float scale);
+void ln__rng_shuffle_i32(ln__rng *r, int32_t *x, int32_t n);
 void ln__rng_shuffle_i64(ln__rng *r, int64_t *x, int64_t n);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "core/threads.h"
 #include "factor/connectome.h"
+#include "factor/sbm.h"
 
 static int by_size(const void *a, const void *b)
 {
@@ -136,8 +137,9 @@ static ln_status check(const ln_tensor *traces)
     if (!traces || ln_tensor_ndim(traces) != 3 || ln_tensor_dtype(traces) != LN_F64 || !ln_tensor_contiguous(traces))
         return ln__fail(LN_ERR_ARG, "connectome: traces must be f64 (animals, time, neurons), contiguous");
     if (ln_tensor_dim(traces, 0) < 1 || ln_tensor_dim(traces, 1) < 4 || ln_tensor_dim(traces, 2) < 2 ||
-        ln_tensor_dim(traces, 2) > 4096)
-        return ln__fail(LN_ERR_SHAPE, "connectome: at least 1 animal, 4 samples and 2 to 4096 neurons are needed");
+        ln_tensor_dim(traces, 2) > LN_SBM_MOST_NODES)
+        return ln__fail(LN_ERR_SHAPE, "connectome: at least 1 animal, 4 samples and 2 to %d neurons are needed",
+                        LN_SBM_MOST_NODES);
     return LN_OK;
 }
 

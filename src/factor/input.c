@@ -45,7 +45,7 @@ ln_status ln__input_job(ln_factor_files *files, const ln_job *job, const char *w
     if (job->inputs != 1)
         return ln__fail(LN_ERR_ARG, "factor %s: one file is wanted, %d were given", who, job->inputs);
     if (files->ranks && !has_ranks)
-        return ln__fail(LN_ERR_ARG, "factor %s: --ranks has no meaning here, all ranks come from one run", who);
+        return ln__fail(LN_ERR_ARG, "factor %s: --ranks has no meaning here", who);
     return LN_OK;
 }
 

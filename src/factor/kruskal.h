@@ -22,8 +22,8 @@ void ln__khatri_rao(double *out, const ln__kruskal *k, int from, int to, int ski
 
 /* Columns of norm 1 in all factors but the first, which takes their norms. */
 void ln__kruskal_gather(ln__kruskal *k);
-/* Unit columns, weights descending; the largest entry of each column positive in all factors but the last that may be
- * signed (fixed by `nonneg`: those keep their signs anyway). Work: nothing is allocated beyond `order` (rank). */
+/* Unit columns, weights descending; where the last factor has a negative entry in a column, the largest entry of that
+ * column becomes positive in all other factors, and the last takes the signs. */
 ln_status ln__kruskal_arrange(ln__kruskal *k);
 /* Largest cosine-product match, greedy: see ln_factor_match. */
 ln_status ln__kruskal_match(double *score, const ln__kruskal *a, const ln__kruskal *b);

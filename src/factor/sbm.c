@@ -125,8 +125,7 @@ static void work(void *ctx, int64_t begin, int64_t end)
         const uint64_t stream = (uint64_t)(2 * (c->first + i) + c->model->degree_corrected);
         j->st = ln__sbm_tree_make(&j->tree, c->n, c->levels);
         if (j->st == LN_OK)
-            j->st =
-                ln__sbm_search(&j->tree, &j->sigma, c->model, c->net, ln__rng_make((uint64_t)c->o->seed, stream), NULL);
+            j->st = ln__sbm_search(&j->tree, &j->sigma, c->model, c->net, ln__rng_make((uint64_t)c->o->seed, stream));
     }
 }
 

@@ -84,14 +84,14 @@ ln_status ln__sbm_constant(double *out, const ln_sbm_graph *g, const ln__sbm_mod
 /* ---- sbm_stack.c ---- */
 
 typedef struct ln__sbm_level {
-    int64_t nodes;          /* in use                                              */
-    int32_t groups, cap;    /* in use, slots                                       */
-    int32_t *b, *count;     /* group of a node; nodes of a group                   */
-    int32_t *live, *at;     /* the groups in use, then the free slots; and back    */
-    int32_t *e, *c;         /* cap x cap: edges; non-empty pairs of the level below */
-    double *x, *term;       /* weights; what the pair adds to the length           */
-    int64_t pairs;          /* non-empty ones, r <= s                              */
-    int64_t room_b, room_g; /* what b, and count and the matrices, can hold        */
+    int64_t nodes;       /* in use                                              */
+    int32_t groups, cap; /* in use, slots                                       */
+    int32_t *b, *count;  /* group of a node; nodes of a group                   */
+    int32_t *live, *at;  /* the groups in use, then the free slots; and back    */
+    int32_t *e, *c;      /* cap x cap: edges; non-empty pairs of the level below */
+    double *x, *term;    /* weights; what the pair adds to the length           */
+    int64_t pairs;       /* non-empty ones, r <= s                              */
+    int64_t room_g;      /* what count and the matrices can hold                */
 } ln__sbm_level;
 
 /* Some nodes go from group r to group s: what that does at one level. Arrays are by group, zero but where listed. */
@@ -134,8 +134,7 @@ void ln__sbm_move(ln__sbm_stack *h, int32_t v, int32_t r, int32_t s);
 /* ---- sbm_search.c ---- */
 
 /* One fit from scratch: t (made, all levels one group) becomes the best tree found. */
-ln_status ln__sbm_search(ln__sbm_tree *t, double *sigma, const ln__sbm_model *m, const ln__sbm_net *net, ln__rng rng,
-                         const volatile int *stop);
+ln_status ln__sbm_search(ln__sbm_tree *t, double *sigma, const ln__sbm_model *m, const ln__sbm_net *net, ln__rng rng);
 
 /* ---- sbm_polish.c ---- */
 /* Single-node moves to the best group until there is none that helps (or `most` sweeps). */

@@ -11,15 +11,6 @@
 
 static const double GAIN = 1e-9; /* less than this is rounding */
 
-static void shuffle(ln__rng *rng, int32_t *x, int32_t n)
-{
-    for (int32_t i = n - 1; i > 0; i--) {
-        const int32_t j = (int32_t)ln__rng_below(rng, i + 1), keep = x[i];
-        x[i] = x[j];
-        x[j] = keep;
-    }
-}
-
 /* The best place for node v; true when that is another one. */
 static bool best_move(ln__sbm_stack *h, int32_t v)
 {
@@ -56,7 +47,7 @@ void ln__sbm_settle(ln__sbm_stack *h, ln__rng *rng, int32_t *order, int most)
         order[v] = v;
     for (int sweep = 0; sweep < most && moved; sweep++) {
         moved = false;
-        shuffle(rng, order, h->net->n);
+        ln__rng_shuffle_i32(rng, order, h->net->n);
         for (int32_t i = 0; i < h->net->n; i++)
             moved |= best_move(h, order[i]);
     }
@@ -73,7 +64,7 @@ static bool deal(ln__sbm_stack *h, ln__rng *rng, int32_t r, int32_t s, int32_t *
             nodes[n++] = v;
     if (n < 2)
         return false;
-    shuffle(rng, nodes, n);
+    ln__rng_shuffle_i32(rng, nodes, n);
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = nodes[i], from = L->b[v], to = i == 0 ? r : i == 1 ? s : ln__rng_below(rng, 2) ? r : s;
         if (from == to || L->count[from] == 1)

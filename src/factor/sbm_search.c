@@ -129,10 +129,8 @@ static void merge_down(search *f, int32_t target)
         int32_t n = 0;
         for (int32_t i = 0; i < L->groups; i++)
             n += cheapest(f, L->live[i], &f->list[n]);
-        if (n == 0) {
-            ln__sbm_take_group(h, L->live[0]);
+        if (n == 0)
             f->list[n++] = (proposal){ 0, L->live[0], L->live[1] };
-        }
         qsort(f->list, (size_t)n, sizeof *f->list, by_cost);
         for (int32_t r = 0; r < L->cap; r++)
             f->into[r] = r;
@@ -247,8 +245,7 @@ done:
     return st;
 }
 
-ln_status ln__sbm_search(ln__sbm_tree *t, double *sigma, const ln__sbm_model *m, const ln__sbm_net *net, ln__rng rng,
-                         const volatile int *stop)
+ln_status ln__sbm_search(ln__sbm_tree *t, double *sigma, const ln__sbm_model *m, const ln__sbm_net *net, ln__rng rng)
 {
     enum { MOST_STEPS = 400 };
     ln_status st = LN_OK;
@@ -258,8 +255,6 @@ ln_status ln__sbm_search(ln__sbm_tree *t, double *sigma, const ln__sbm_model *m,
     const int top = LN_MAX(t->levels - 1, 1); /* the last level stays one group, unless it is the only one */
     for (int l = 0, steps = 0; l >= 0 && steps < MOST_STEPS; steps++) {
         double gain = 0;
-        if (stop && *stop)
-            LN_FAIL(LN_ERR_CANCELLED, "cancelled");
         if (l > 0) {
             ln__sbm_net_free(&nets[l]);
             LN_TRY(ln__sbm_net_contract(&nets[l], l > 1 ? &nets[l - 1] : net, t->b[l - 1], t->size[l]));

@@ -31,7 +31,6 @@ void ln__sbm_stack_free(ln__sbm_stack *h)
 static ln_status level_make(ln__sbm_level *L, ln__sbm_change *c, int64_t nodes, int64_t groups)
 {
     ln_status st = LN_OK;
-    L->room_b = nodes;
     L->room_g = groups;
     LN_TRY(LN_NEW0(&L->b, nodes));
     LN_TRY(LN_NEW0(&L->count, groups));

@@ -177,9 +177,6 @@ ln_status ln__tucker_fit(ln__tucker *t, ln__data *d, const ln_tucker_opts *o)
     memcpy(t->dims, d->dims, sizeof t->dims);
     for (int n = 0; n < t->order; n++) {
         const int64_t others = product(t->ranks, t->order) / t->ranks[n];
-        if (t->ranks[n] > t->dims[n])
-            LN_FAIL(LN_ERR_RANGE, "tucker: rank %lld of mode %d is above its %lld entries", (long long)t->ranks[n], n,
-                    (long long)t->dims[n]);
         if (t->ranks[n] > others)
             LN_FAIL(LN_ERR_RANGE, "tucker: rank %lld of mode %d is above %lld, the product of the others",
                     (long long)t->ranks[n], n, (long long)others);

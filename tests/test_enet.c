@@ -55,6 +55,7 @@ static void check_path(int64_t n, int64_t d, double common, double mix, double b
         assert_true(stats[t].converged);
         assert_ok(ln__enet_gap(&gap, &X, wt, lambda[t], mix));
         assert_true(gap <= 1e-11);
+        assert_true(stats[t].gap == gap); /* of all columns, from a residual computed afresh */
         const double v = violation(&X, wt, lambda[t], mix);
         if (!(v <= bound))
             fail_msg("n %lld d %lld step %d: optimality violated by %g of lambda", (long long)n, (long long)d, t, v);
@@ -118,16 +119,15 @@ static void test_orthogonal(void **state)
 }
 
 /* What screening proves zero is zero; the answers agree with those without it, and fewer columns are looked at. */
-static void test_screening(void **state)
+static void check_screening(int64_t k, double common)
 {
-    (void)state;
     enum { N = 60, D = 300, STEPS = 15 };
-    problem p = make_problem(N, D, 4, 0.1, 0.2, 11);
+    problem p = make_problem(N, D, k, common, 0.2, 11);
     ln__design X = design_of(&p, true, true);
     ln__enet_opts off = exact;
     ln__enet_stat with[STEPS], without[STEPS];
     double lambda[STEPS], *a = num_alloc(STEPS * D, sizeof *a), *b = num_alloc(STEPS * D, sizeof *b);
-    int64_t screened = 0;
+    int64_t screened = 0, passes = 0;
     off.screen = false;
     fill_path(lambda, STEPS, &X, 1, 1e-2);
     assert_ok(ln__enet_path(a, with, &X, lambda, STEPS, &exact));
@@ -135,14 +135,31 @@ static void test_screening(void **state)
     for (int64_t i = 0; i < STEPS * D; i++)
         assert_true(fabs(a[i] - b[i]) < 1e-5);
     for (int t = 0; t < STEPS; t++) {
+        assert_true(with[t].converged && without[t].converged);
         screened += with[t].screened;
         assert_int_equal(without[t].screened, 0);
     }
     assert_true(screened > D);
+    for (int t = 1; t < STEPS; t++) { /* from nothing: columns go while the working set stands, over several passes */
+        ln__enet_stat cold;
+        assert_ok(ln__enet_path(a, &cold, &X, lambda + t, 1, &exact));
+        assert_true(cold.converged);
+        passes = LN_MAX(passes, cold.screened > D / 2 ? cold.passes : 0);
+        for (int64_t j = 0; j < D; j++)
+            assert_true(fabs(a[j] - b[t * D + j]) < 1e-5);
+    }
+    assert_true(passes >= 3);
     free(a);
     free(b);
     ln__design_free(&X);
     free_problem(&p);
+}
+
+static void test_screening(void **state)
+{
+    (void)state;
+    check_screening(4, 0.1);
+    check_screening(20, 0.4);
 }
 
 /* Constant and duplicated columns, y = 0: finite answers, nothing for a constant column. */
@@ -174,7 +191,7 @@ static void test_degenerate(void **state)
     free_problem(&p);
 }
 
-/* More columns in the working set than Gram rows are kept at first; columns without intercept and scaling. */
+/* A working set that grows past the room its Gram rows begin with; columns without intercept and scaling. */
 static void test_plain_design(void **state)
 {
     (void)state;

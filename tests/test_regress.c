@@ -208,6 +208,34 @@ static void test_recovery(void **state)
     free_problem(&p);
 }
 
+/* Who runs out of steps says so, and still gives the best that was found. */
+static void test_steps_run_out(void **state)
+{
+    (void)state;
+    const ln__method *const m[] = { &ln__method_iht, &ln__method_cosamp };
+    problem p = make_problem(60, 30, 4, 0.5, 0.3, 12);
+    ln__design X = design_of(&p, true, true);
+    double values[3] = { 1, 2, 3 }, gap[3], *w = num_alloc(3 * 30, sizeof *w);
+    ln__grid g = { .groups = 1, .steps = 3, .value = values, .chosen = -1 };
+    for (int i = 0; i < 2; i++)
+        for (int most = 1; most <= 1000; most += 999) {
+            ln_sparse_opts *o = defaults(m[i]);
+            ln__solution s = { .w = w, .gap = gap, .converged = true };
+            o->max_iter = most;
+            memset(w, 0, 3 * 30 * sizeof *w);
+            assert_ok(m[i]->solve(&s, &X, &g, 0, o, 0));
+            assert_int_equal(s.converged, most > 1);
+            int support = 0;
+            for (int j = 0; j < 30; j++)
+                support += w[2 * 30 + j] != 0;
+            assert_int_equal(support, 3);
+            free(o);
+        }
+    free(w);
+    ln__design_free(&X);
+    free_problem(&p);
+}
+
 /* ---- the driver ---- */
 
 /* Means and standard errors of the folds, done by hand with leave-one-out, where folds do not depend on the shuffle. */
@@ -223,7 +251,7 @@ static void test_cross_validation(void **state)
     ln__cv cv = { 0 };
     o.cv = N;
     assert_ok(ln__cv_run(&cv, &ln__method_ridge, &g, p.x, D, p.y, N, D, &o, ridge, 5));
-    double mean[2] = { 0 };
+    double mean[2] = { 0 }, error[2][N];
     for (int i = 0; i < N; i++) {
         int64_t rows[N];
         ln__design X = { 0 };
@@ -234,13 +262,19 @@ static void test_cross_validation(void **state)
         for (int t = 0; t < 2; t++) {
             ln__design_unscale(coef, &b, &X, w + t * D);
             ln__regression_predict(&at, coef, b, p.x + i * D, D, 1, D);
-            mean[t] += (p.y[i] - at) * (p.y[i] - at) / N;
+            error[t][i] = (p.y[i] - at) * (p.y[i] - at);
+            mean[t] += error[t][i] / N;
         }
         free(w);
         ln__design_free(&X);
     }
-    for (int t = 0; t < 2; t++)
-        assert_true(fabs(cv.mean[t] - mean[t]) < 1e-12 && cv.se[t] > 0);
+    for (int t = 0; t < 2; t++) {
+        double squares = 0;
+        for (int i = 0; i < N; i++)
+            squares += (error[t][i] - mean[t]) * (error[t][i] - mean[t]);
+        assert_true(fabs(cv.mean[t] - mean[t]) < 1e-12);
+        assert_true(squares > 0 && fabs(cv.se[t] - sqrt(squares / (N - 1) / N)) < 1e-12);
+    }
     ln__free(cv.mean);
     ln__free(cv.se);
     free(ridge);
@@ -354,9 +388,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sklearn),          cmocka_unit_test(test_subset), cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_cross_validation), cmocka_unit_test(test_units),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_sklearn),       cmocka_unit_test(test_subset),           cmocka_unit_test(test_recovery),
+        cmocka_unit_test(test_steps_run_out), cmocka_unit_test(test_cross_validation), cmocka_unit_test(test_units),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

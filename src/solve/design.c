@@ -132,3 +132,11 @@ ln_status ln__design_correlate(double *g, const ln__design *X, const double *r)
 {
     return ln__dgemv(false, X->d, X->n, 1, X->x, X->n, r, 0, g);
 }
+
+int ln__by_size(const void *x, const void *y)
+{
+    const ln__ranked *a = x, *b = y;
+    if (a->size != b->size)
+        return a->size > b->size ? -1 : 1;
+    return a->j < b->j ? -1 : a->j > b->j;
+}

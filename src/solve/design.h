@@ -31,4 +31,12 @@ ln_status ln__design_correlate(double *g, const ln__design *X, const double *r);
 double ln__dot(const double *a, const double *b, int64_t n); /* on the calling thread */
 void ln__axpy(double *y, double a, const double *x, int64_t n);
 
+/* A column and how large something is there; the order for qsort is total: the largest first, then the lowest column.
+ */
+typedef struct ln__ranked {
+    int64_t j;
+    double size;
+} ln__ranked;
+int ln__by_size(const void *x, const void *y);
+
 #endif

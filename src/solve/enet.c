@@ -4,8 +4,8 @@
  * matrix; one pass over all columns in doubt gives the true duality gap, from which either the end, or the columns that
  * a Gap-Safe sphere proves zero (|x_j . theta| < 1 - |x_j| sqrt(2 gap) / l1; Ndiaye et al. 2017) and the columns that W
  * lacks. With l2 > 0 everything is said of the design stacked on sqrt(l2) I, which makes it a Lasso.
- * The pass at the end of one lambda is the first pass of the next. The gap that is reported is that of the whole
- * problem, from a residual computed afresh: it bounds the distance to the optimum whatever happened before. */
+ * Each lambda ends with a residual computed afresh and a pass over all columns, the first pass of the next: the gap
+ * that is reported is that of the whole problem and bounds the distance to the optimum whatever happened before. */
 #include "solve/enet.h"
 
 #include <math.h>
@@ -17,11 +17,6 @@
 
 enum { KEEP_MOST = 2048, SET_LEAST = 16, INNER_SWEEPS = 1000, PASSES_MOST = 200 };
 
-typedef struct scored {
-    int64_t j;
-    double score;
-} scored;
-
 typedef struct path {
     const ln__design *X;
     const ln__enet_opts *o;
@@ -29,7 +24,7 @@ typedef struct path {
     double *w, *r, *g;  /* (d), (n), (d): g = X^T r for the columns in doubt */
     bool *out;          /* (d) proved zero for this lambda                  */
     int64_t *doubt, in; /* the others                                       */
-    scored *order;      /* (d)                                              */
+    ln__ranked *order;  /* (d)                                              */
     /* kept Gram rows: place[j] of a column in `column`, -1: none */
     int64_t *place, *column, kept, room;
     double *packed, *gram; /* (room, n), (room, room)                         */
@@ -59,18 +54,8 @@ static ln_status correlate(path *s)
     return LN_OK;
 }
 
-/* The next lambda doubts all columns again: the correlations of those that were screened are behind. */
-static void catch_up(path *s)
-{
-    s->in = 0;
-    for (int64_t j = 0; j < s->X->d; j++)
-        if (s->out[j] && s->X->square[j] > 0)
-            s->doubt[s->in++] = j;
-    ln__parallel_for(s->in, LN_MAX((1 << 16) / LN_MAX(s->X->n, 1), 1), correlate_some, s);
-}
-
-/* Duality gap, times n, of the whole problem at w; *c scales the residual to a dual point. */
-static double whole_gap(double *c, const path *s)
+/* Duality gap, times n, at w of the problem of the columns in doubt; *c scales the residual to a dual point. */
+static double doubt_gap(double *c, const path *s)
 {
     double norm1 = 0, norm2 = 0, top = 0;
     for (int64_t i = 0; i < s->in; i++) {
@@ -115,25 +100,27 @@ static void doubt_all(path *s)
     }
 }
 
-/* ---- the working set ---- */
-
-static int by_score(const void *x, const void *y)
+/* The end of a lambda: all columns are in doubt again, and what rounding has gathered in r is gone. */
+static ln_status settle(path *s)
 {
-    const scored *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score > b->score ? -1 : 1;
-    return a->j < b->j ? -1 : a->j > b->j;
+    doubt_all(s);
+    ln__design_residual(s->r, s->X, s->w);
+    return ln__design_correlate(s->g, s->X, s->r);
 }
 
-/* The support, then what reaches `level`, best first; not more than twice the support where that is large. */
+/* ---- the working set ---- */
+
+/* The support, what is in the set and in doubt (unless afresh), then what reaches `level`, best first; not more than
+ * twice the support where that is large. A column that is no longer in doubt must go: its g is not kept up to date. */
 static void choose_set(path *s, double level, bool afresh)
 {
-    int64_t n = 0, most = SET_LEAST;
-    if (afresh) {
-        for (int64_t i = 0; i < s->p; i++)
-            s->in_set[s->set[i]] = false;
-        s->p = 0;
+    int64_t n = 0, kept = 0, most = SET_LEAST;
+    for (int64_t i = 0; i < s->p; i++) {
+        s->in_set[s->set[i]] = !afresh && !s->out[s->set[i]];
+        if (s->in_set[s->set[i]])
+            s->set[kept++] = s->set[i];
     }
+    s->p = kept;
     for (int64_t i = 0; i < s->in; i++) {
         const int64_t j = s->doubt[i];
         if (s->w[j] != 0 && !s->in_set[j]) {
@@ -145,11 +132,11 @@ static void choose_set(path *s, double level, bool afresh)
         const int64_t j = s->doubt[i];
         const double score = fabs(s->g[j] - s->l2 * s->w[j]);
         if (!s->in_set[j] && score >= level)
-            s->order[n++] = (scored){ j, score };
+            s->order[n++] = (ln__ranked){ j, score };
     }
     most = LN_MAX(most, 2 * s->p);
     if (n > most)
-        qsort(s->order, (size_t)n, sizeof *s->order, by_score);
+        qsort(s->order, (size_t)n, sizeof *s->order, ln__by_size);
     for (int64_t i = 0; i < LN_MIN(n, most); i++) {
         s->in_set[s->order[i].j] = true;
         s->set[s->p++] = s->order[i].j;
@@ -258,11 +245,9 @@ static ln_status solve(path *s, ln__enet_stat *stat)
     const double target = s->o->tol * s->X->yy;
     double c, gap = 0;
     *stat = (ln__enet_stat){ 0 };
-    doubt_all(s);
     for (;; stat->passes++) {
-        gap = whole_gap(&c, s);
-        stat->converged = gap <= target;
-        if (stat->converged || stat->passes >= PASSES_MOST || stat->sweeps >= s->o->max_iter)
+        gap = doubt_gap(&c, s);
+        if (gap <= target || stat->passes >= PASSES_MOST || stat->sweeps >= s->o->max_iter)
             break;
         if (s->o->screen && screen(s, gap, c))
             LN_TRY(correlate(s));
@@ -273,8 +258,11 @@ static ln_status solve(path *s, ln__enet_stat *stat)
             ln__design_residual(s->r, s->X, s->w); /* what rounding has gathered */
         LN_TRY(correlate(s));
     }
-    stat->gap = s->X->yy > 0 ? gap / s->X->yy : 0;
     stat->screened = s->X->d - s->in;
+    LN_TRY(settle(s));
+    gap = doubt_gap(&c, s); /* of all columns */
+    stat->gap = s->X->yy > 0 ? gap / s->X->yy : 0;
+    stat->converged = gap <= target;
 done:
     return st;
 }
@@ -303,9 +291,7 @@ static ln_status path_begin(path *s)
     LN_TRY(LN_NEW0(&s->in_set, d));
     for (int64_t j = 0; j < d; j++)
         s->place[j] = -1;
-    memcpy(s->r, s->X->y, (size_t)s->X->n * sizeof *s->r);
-    doubt_all(s);
-    LN_TRY(ln__design_correlate(s->g, s->X, s->r));
+    LN_TRY(settle(s));
 done:
     return st;
 }
@@ -318,12 +304,11 @@ ln_status ln__enet_path(double *w, ln__enet_stat *stats, const ln__design *X, co
     ln__enet_stat own;
     const double n = (double)X->n;
     LN_TRY(path_begin(&s));
-    s.l1_before = n * o->mix * lambda[0];
+    s.l1_before = n * lambda[0] * o->mix;
     for (int64_t t = 0; t < steps; t++) {
-        s.l1 = n * o->mix * lambda[t];
-        s.l2 = n * (1 - o->mix) * lambda[t];
+        s.l1 = n * lambda[t] * o->mix;
+        s.l2 = n * lambda[t] * (1 - o->mix);
         LN_TRY(solve(&s, &own));
-        catch_up(&s);
         s.l1_before = s.l1;
         memcpy(w + t * X->d, s.w, (size_t)X->d * sizeof *w);
         if (stats)

@@ -45,7 +45,6 @@ done:
 void ln__grid_free(ln__grid *g)
 {
     ln__free(g->value);
-    ln__free(g->anchors);
     *g = (ln__grid){ 0 };
 }
 
@@ -239,7 +238,6 @@ ln_status ln__regression_fit(ln_regression **out, const ln__method *m, const dou
     *f = (ln_regression){ .method = m, .n = n, .d = d };
     LN_TRY(LN_NEW(&f->coef, d));
     LN_TRY(LN_NEW(&f->scaled, d));
-    LN_TRY(LN_NEW(&f->scale, d));
     LN_TRY(ln__design_make(&X, x, ldx, y, NULL, n, d, o->intercept, o->standardize));
     const int64_t least = o->cv > 0 ? n - (n + o->cv - 1) / o->cv : n;
     LN_TRY(m->grid(&f->grid, &X, least, opts, o));
@@ -249,7 +247,6 @@ ln_status ln__regression_fit(ln_regression **out, const ln__method *m, const dou
     LN_TRY(choose(f, o));
     LN_TRY(solve(&f->path, m, &X, &f->grid, f->group, opts, seed));
     memcpy(f->scaled, f->path.w + f->step * d, (size_t)d * sizeof *f->scaled);
-    memcpy(f->scale, X.scale, (size_t)d * sizeof *f->scale);
     ln__design_unscale(f->coef, &f->intercept, &X, f->scaled);
     LN_TRY(tell(o, f->grid.groups + 1, f->grid.groups + 1));
     *out = f;
@@ -270,7 +267,6 @@ void ln_regression_free(ln_regression *f)
     solution_free(&f->path);
     ln__free(f->coef);
     ln__free(f->scaled);
-    ln__free(f->scale);
     ln__free(f);
 }
 

@@ -57,34 +57,21 @@ done:
 
 /* ---- the k largest ---- */
 
-typedef struct entry {
-    double size;
-    int64_t j;
-} entry;
-
-static int by_size(const void *x, const void *y)
-{
-    const entry *a = x, *b = y;
-    if (a->size != b->size)
-        return a->size > b->size ? -1 : 1;
-    return a->j < b->j ? -1 : a->j > b->j;
-}
-
-/* Brings the k first of n entries, in the order of by_size, to the front (quickselect; the order is total, so what is
- * chosen does not depend on how). */
-static void select_first(entry *e, int64_t n, int64_t k)
+/* Brings the k first of n entries, in the order of ln__by_size, to the front (quickselect; the order is total, so what
+ * is chosen does not depend on how). */
+static void select_first(ln__ranked *e, int64_t n, int64_t k)
 {
     int64_t lo = 0, hi = n - 1;
     while (lo < hi && k > lo && k <= hi) {
-        const entry pivot = e[lo + (hi - lo) / 2];
+        const ln__ranked pivot = e[lo + (hi - lo) / 2];
         int64_t i = lo, j = hi;
         while (i <= j) {
-            while (by_size(&e[i], &pivot) < 0)
+            while (ln__by_size(&e[i], &pivot) < 0)
                 i++;
-            while (by_size(&e[j], &pivot) > 0)
+            while (ln__by_size(&e[j], &pivot) > 0)
                 j--;
             if (i <= j) {
-                const entry t = e[i];
+                const ln__ranked t = e[i];
                 e[i++] = e[j];
                 e[j--] = t;
             }
@@ -99,7 +86,7 @@ static void select_first(entry *e, int64_t n, int64_t k)
 }
 
 /* Indices of the k largest |v_j| scale_j that are not 0, into index; returns how many. */
-static int64_t largest(int64_t *index, entry *e, const double *v, const double *square, int64_t d, int64_t k,
+static int64_t largest(int64_t *index, ln__ranked *e, const double *v, const double *square, int64_t d, int64_t k,
                        bool times)
 {
     int64_t n = 0;
@@ -107,10 +94,10 @@ static int64_t largest(int64_t *index, entry *e, const double *v, const double *
         if (v[j] == 0 || square[j] == 0)
             continue;
         const double norm = sqrt(square[j]);
-        e[n++] = (entry){ fabs(v[j]) * (times ? norm : 1 / norm), j };
+        e[n++] = (ln__ranked){ j, fabs(v[j]) * (times ? norm : 1 / norm) };
     }
     select_first(e, n, LN_MIN(n, k));
-    qsort(e, (size_t)LN_MIN(n, k), sizeof *e, by_size);
+    qsort(e, (size_t)LN_MIN(n, k), sizeof *e, ln__by_size);
     for (int64_t i = 0; i < LN_MIN(n, k); i++)
         index[i] = e[i].j;
     return LN_MIN(n, k);
@@ -120,7 +107,7 @@ typedef struct greedy {
     const ln__design *X;
     ln__colqr qr;
     double *r, *g, *w, *before;
-    entry *e;
+    ln__ranked *e;
     int64_t *set, *merged;
 } greedy;
 
@@ -290,7 +277,7 @@ done:
 
 /* ---- cosamp ---- */
 
-static ln_status cosamp_one(greedy *s, double *w, int64_t k, const ln_sparse_opts *o)
+static ln_status cosamp_one(greedy *s, double *w, bool *converged, int64_t k, const ln_sparse_opts *o)
 {
     ln_status st = LN_OK;
     const ln__design *X = s->X;
@@ -298,7 +285,8 @@ static ln_status cosamp_one(greedy *s, double *w, int64_t k, const ln_sparse_opt
     int64_t n = 0;
     memcpy(s->r, X->y, (size_t)X->n * sizeof *s->r);
     memset(w, 0, (size_t)X->d * sizeof *w);
-    for (int it = 0; it < o->max_iter; it++) {
+    *converged = false;
+    for (int it = 0; it < o->max_iter && !*converged; it++) {
         LN_TRY(ln__design_correlate(s->g, X, s->r));
         for (int64_t i = 0; i < n; i++)
             s->g[s->set[i]] = 0; /* those are in already */
@@ -309,10 +297,11 @@ static ln_status cosamp_one(greedy *s, double *w, int64_t k, const ln_sparse_opt
         ln__colqr_fit(s->w, &s->qr, X, s->set, n);
         ln__design_residual(s->r, X, s->w);
         const double rr = ln__dot(s->r, s->r, X->n);
-        if (!(rr < best * (1 - 1e-12)))
-            break;
-        best = rr;
-        memcpy(w, s->w, (size_t)X->d * sizeof *w);
+        *converged = !(rr < best * (1 - 1e-12));
+        if (!*converged) {
+            best = rr;
+            memcpy(w, s->w, (size_t)X->d * sizeof *w);
+        }
     }
 done:
     return st;
@@ -326,8 +315,11 @@ static ln_status cosamp_solve(ln__solution *out, const ln__design *X, const ln__
     (void)group;
     (void)seed;
     LN_TRY(greedy_begin(&s, X, LN_MIN(3 * g->steps, X->d)));
-    for (int64_t t = 0; t < g->steps; t++)
-        LN_TRY(cosamp_one(&s, out->w + t * X->d, t + 1, opts));
+    for (int64_t t = 0; t < g->steps; t++) {
+        bool converged = false;
+        LN_TRY(cosamp_one(&s, out->w + t * X->d, &converged, t + 1, opts));
+        out->converged = out->converged && converged;
+    }
 done:
     greedy_free(&s);
     return st;

@@ -12,9 +12,8 @@
 /* groups x steps candidates, from simple to complex within a group. */
 typedef struct ln__grid {
     int64_t groups, steps;
-    double *value;    /* (groups, steps): lambda or k as shown                               */
-    int64_t *anchors; /* (groups) how many; NULL for methods without                        */
-    int64_t chosen;   /* index of the only candidate allowed, or -1: cross-validation decides */
+    double *value;  /* (groups, steps): lambda or k as shown                               */
+    int64_t chosen; /* index of the only candidate allowed, or -1: cross-validation decides */
 } ln__grid;
 
 /* What is known of the solutions of one group. Arrays of `steps`; NULL where a method has nothing to say. */
@@ -54,7 +53,6 @@ struct ln_regression {
     ln__solution path;   /* of the chosen group on all rows */
     double *coef;        /* (d) */
     double *scaled;      /* (d) coefficients on the scale of the design */
-    double *scale;       /* (d) of the design */
     double intercept, strength;
 };
 
@@ -69,6 +67,6 @@ ln_status ln__cv_run(ln__cv *cv, const ln__method *m, const ln__grid *g, const d
 ln_status ln__regress_run(const ln__method *m, const ln_job *job, const void *opts, ln_result *result);
 
 extern const ln__method ln__method_lasso, ln__method_elasticnet, ln__method_ridge, ln__method_omp, ln__method_iht,
-    ln__method_cosamp, ln__method_subset, ln__method_anchors;
+    ln__method_cosamp, ln__method_subset;
 
 #endif

@@ -36,29 +36,16 @@ done:
 
 /* ---- coefficients ---- */
 
-typedef struct ranked {
-    int64_t j;
-    double size;
-} ranked;
-
-static int by_size(const void *x, const void *y)
-{
-    const ranked *a = x, *b = y;
-    if (a->size != b->size)
-        return a->size > b->size ? -1 : 1;
-    return a->j < b->j ? -1 : a->j > b->j;
-}
-
-static ln_status rank(ranked **out, int64_t *n, const double *size, int64_t d)
+static ln_status rank(ln__ranked **out, int64_t *n, const double *size, int64_t d)
 {
     ln_status st = LN_OK;
-    ranked *r = NULL;
+    ln__ranked *r = NULL;
     *n = 0;
     LN_TRY(LN_NEW(&r, d));
     for (int64_t j = 0; j < d; j++)
         if (size[j] != 0)
-            r[(*n)++] = (ranked){ j, fabs(size[j]) };
-    qsort(r, (size_t)*n, sizeof *r, by_size);
+            r[(*n)++] = (ln__ranked){ j, fabs(size[j]) };
+    qsort(r, (size_t)*n, sizeof *r, ln__by_size);
     *out = r;
 done:
     return st;
@@ -67,7 +54,7 @@ done:
 static ln_status add_coefficients(ln_result *result, const ln_regression *f, const ln__samples *s)
 {
     ln_status st = LN_OK;
-    ranked *r = NULL;
+    ln__ranked *r = NULL;
     int64_t n = 0;
     char *text = NULL;
     json_t *rows = json_array(), *row = NULL;
@@ -193,8 +180,6 @@ static ln_status add_cv_curves(ln_result *result, const ln_regression *f, double
     for (int64_t g = 0; g < f->grid.groups; g++) {
         const double *mean = f->cv.mean + g * steps;
         ln__format(name, sizeof name, "mean of %lld folds", (long long)f->cv.folds);
-        if (f->grid.anchors)
-            ln__format(name, sizeof name, "%lld anchors, draw %lld", (long long)f->grid.anchors[g], (long long)g);
         axis_values(x, f, g);
         LN_TRY(ln_result_series(result, "cross-validation", name, axis_label(f), "mean squared error", x, mean, steps));
     }
@@ -213,7 +198,7 @@ static ln_status add_path_curves(ln_result *result, const ln_regression *f, cons
 {
     ln_status st = LN_OK;
     double *size = NULL;
-    ranked *r = NULL;
+    ln__ranked *r = NULL;
     int64_t n = 0;
     LN_TRY(LN_NEW0(&size, f->d));
     for (int64_t t = 0; t < f->grid.steps; t++)
@@ -271,10 +256,6 @@ ln_status ln__report_fit(ln_result *result, const ln_regression *f, const ln__sa
                           f->grid.chosen >= 0       ? "the option"
                           : o->rule == LN_CV_ONE_SE ? "cross-validation, one standard error"
                                                     : "cross-validation, least error"));
-    if (f->grid.anchors) {
-        LN_TRY(ln_result_integer(result, "anchors", f->grid.anchors[f->group]));
-        LN_TRY(ln_result_integer(result, "draw", f->group));
-    }
     if (f->cv.folds > 0) {
         LN_TRY(ln_result_integer(result, "cv_folds", f->cv.folds));
         LN_TRY(ln_result_number(result, "cv_mse", f->cv.mean[at]));

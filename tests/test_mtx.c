@@ -129,7 +129,7 @@ static void broken_files_are_refused(void **state)
     static const char pattern[] = BANNER "coordinate pattern general\n1 1 1\n1 1\n";
     check_failure(read_text(&c, &t, complex_file), LN_ERR_UNSUPPORTED, "line 1|complex", "complex");
     check_failure(ln__mtx_from_memory(&c, &t, pattern, strlen(pattern), "m.mtx", NULL), LN_ERR_UNSUPPORTED,
-                  "m.mtx|--pattern-ones", "pattern");
+                  "m.mtx|say that they are ones", "pattern");
 }
 
 /* The quick way and strtod must agree to the last bit. */

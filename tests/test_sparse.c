@@ -3,7 +3,7 @@
  * shapes, 1 and 2 threads, refusals, failing allocations. */
 #include "io_files.h"
 
-#include "check.h"
+#include "numbers.h"
 #include "core/threads.h"
 #include "linalg/sparse.h"
 
@@ -14,12 +14,6 @@ typedef struct sample {
     ln__csr *a;
 } sample;
 
-static double draw(uint64_t *s)
-{
-    *s = *s * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*s >> 40) / (1 << 23) - 1;
-}
-
 static sample make(int64_t rows, int64_t cols, int64_t n, ln_dtype dt, uint64_t seed)
 {
     sample s = { .rows = rows, .cols = cols, .n = rows > 0 && cols > 0 ? n : 0 };
@@ -28,9 +22,9 @@ static sample make(int64_t rows, int64_t cols, int64_t n, ln_dtype dt, uint64_t 
     OK(LN_NEW(&s.value, n));
     OK(LN_NEW0(&s.dense, rows * cols));
     for (int64_t e = 0; e < s.n; e++) {
-        s.row[e] = (int64_t)((draw(&seed) + 1) / 2 * (double)rows);
-        s.col[e] = (int64_t)((draw(&seed) + 1) / 2 * (double)cols);
-        s.value[e] = (float)draw(&seed);
+        s.row[e] = (int64_t)((num_next(&seed) + 1) / 2 * (double)rows);
+        s.col[e] = (int64_t)((num_next(&seed) + 1) / 2 * (double)cols);
+        s.value[e] = (float)num_next(&seed);
         s.dense[s.row[e] * cols + s.col[e]] += s.value[e];
     }
     int64_t merged = 0;
@@ -133,7 +127,7 @@ static void check_products(const sample *s, bool trans, int64_t k)
     OK(LN_NEW(&y, (m + gap) * (k + gap)));
     OK(LN_NEW(&yf, (m + gap) * (k + gap)));
     for (int64_t i = 0; i < n * k; i++)
-        xf[i] = (float)(x[i] = (float)draw(&seed));
+        xf[i] = (float)(x[i] = (float)num_next(&seed));
     for (int64_t i = 0; i < n; i++)
         for (int64_t c = 0; c < k; c++)
             xtf[c * n + i] = (float)(xt[c * n + i] = x[i * k + c]);
@@ -183,7 +177,7 @@ static void threads_do_not_change_a_bit(void **state)
     OK(LN_NEW(&y, 8 * n));
     uint64_t seed = 2;
     for (int64_t i = 0; i < n; i++)
-        x[i] = draw(&seed);
+        x[i] = num_next(&seed);
     const int before = ln_threads();
     for (int threads = 1; threads <= 2; threads++) {
         double *to = y + (threads - 1) * 4 * n;

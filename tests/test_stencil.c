@@ -3,16 +3,10 @@
  * sparse matrices read from every kind of file. */
 #include "io_files.h"
 
-#include "check.h"
+#include "numbers.h"
 #include "linop/csr.h"
 #include "linop/sparse_file.h"
 #include "linop/stencil.h"
-
-static double draw(uint64_t *s)
-{
-    *s = *s * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*s >> 40) / (1 << 23) - 1;
-}
 
 static const struct {
     int ndim;
@@ -34,7 +28,7 @@ static void grids_equal_their_dense_form(void **state)
         const int64_t n = ln_linop_rows(op);
         const double *a = ln_tensor_cdata(w);
         for (int64_t i = 0; i < n; i++)
-            x[i] = draw(&seed);
+            x[i] = num_next(&seed);
         OK(ln_linop_apply_f64(op, y, n, x, n, 1));
         OK(ln_linop_apply_t_f64(op, back, n, x, n, 1));
         for (int64_t i = 0; i < n; i++) {
@@ -90,7 +84,7 @@ static void threads_do_not_change_a_bit(void **state)
     assert_non_null(x);
     OK(ln_linop_poisson(&op, 3, (const int64_t[]){ 40, 41, 42 }));
     for (int64_t i = 0; i < N; i++)
-        x[i] = draw(&seed);
+        x[i] = num_next(&seed);
     const int before = ln_threads();
     for (int t = 1; t <= 2; t++) {
         ln_threads_set(t);

@@ -1,5 +1,4 @@
-/* linnet/regress.h - linear regression with few coefficients: Lasso, elastic net, ridge, greedy methods, best subset,
- * and a Lasso behind random anchors for collinear columns.
+/* linnet/regress.h - linear regression with few coefficients: Lasso, elastic net, ridge, greedy methods, best subset.
  *
  *     ln_regress_opts o = LN_REGRESS_OPTS_INIT;
  *     ln_regression *fit = NULL;
@@ -28,7 +27,7 @@ typedef struct ln_regress_opts {
     int32_t cv;          /* folds; 0: the strength must be given                                     */
     int32_t rule;        /* ln_cv_rule                                                               */
     int32_t missing;     /* ln_missing: rows or cells of a file without a value                      */
-    double holdout;      /* fraction of the rows set aside to test on                                */
+    double holdout;      /* fraction of the rows set aside to test on (files only)                   */
     const char *target;  /* column to predict; NULL: the last (files only)                           */
     const char *ignore;  /* columns to leave out, separated by commas (files only)                   */
     ln_progress_fn progress;
@@ -60,7 +59,7 @@ typedef struct ln_sparse_opts {
     int32_t k;        /* 0: by cross-validation                                   */
     int32_t max_k;    /* greatest k of the path                                   */
     int32_t max_iter; /* of iht and cosamp, for one k                             */
-    double tol;       /* omp: stop at this |residual|^2 over |y|^2; iht, cosamp: relative change */
+    double tol;       /* omp: stop at this |residual|^2 over |y|^2; iht: relative change */
 } ln_sparse_opts;
 
 /** A fit: coefficients and what led to them. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/provenance.h"
 #include "model/checkpoint.h"
 #include "model/model.h"
 
@@ -45,11 +46,11 @@ done:
 static ln_status describe(ln__tune *t)
 {
     ln_status st = LN_OK;
-    json_t *o = json_object(), *text = NULL;
+    json_t *o = json_object();
     uint64_t hash = 0;
     int64_t bytes = 0;
     char model[20];
-    char *json = NULL, *value = NULL;
+    char *json = NULL;
     if (!o)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
     LN_TRY(ln__checkpoint_hash(&hash, &bytes, t->path));
@@ -61,22 +62,12 @@ static ln_status describe(ln__tune *t)
     LN_TRY(ln__json_set(o, "clean", json_integer(t->o.clean)));
     LN_TRY(ln__json_set(o, "valid", json_real(t->o.valid)));
     LN_TRY(ln__json_set(o, "eval_tokens", json_integer(t->o.eval_tokens)));
-    for (const ln_param *p = t->system->params; p && p->type != LN_PARAM_END; p++) {
-        LN_TRY(ln_params_text(&value, p, t->system_opts));
-        LN_TRY(ln__json_new_str(&text, value ? value : "", value ? strlen(value) : 0));
-        LN_TRY(ln__json_set(o, p->name, json_incref(text)));
-        json_decref(text);
-        text = NULL;
-        ln_free(value);
-        value = NULL;
-    }
+    LN_TRY(ln__params_into(o, t->system->params, t->system_opts, false));
     LN_TRY(ln__json_text(&json, o, 0));
     t->lm.config = json;
     json = NULL;
 done:
     json_decref(o);
-    json_decref(text);
-    ln_free(value);
     ln__free(json);
     return st;
 }

@@ -5,28 +5,10 @@
 #include "compress/factor.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/provenance.h"
 #include "model/model.h"
 
 enum { MAX_KINDS = LN_LIN_COUNT };
-
-static ln_status options_into(json_t *object, const ln_param *table, const void *opts)
-{
-    ln_status st = LN_OK;
-    for (const ln_param *p = table; p->type != LN_PARAM_END; p++) {
-        char *text = NULL;
-        json_t *value = json_null();
-        LN_TRY(ln_params_text(&text, p, opts));
-        if (text) /* a file name may be no UTF-8 */
-            st = ln__json_new_str(&value, text, strlen(text));
-        ln__free(text);
-        if (st == LN_OK)
-            st = ln__json_set(object, p->name, value);
-        if (st != LN_OK)
-            return st;
-    }
-done:
-    return st;
-}
 
 ln_status ln__run_options_json(json_t **out, const ln__run *run, const ln_param *common)
 {
@@ -34,8 +16,8 @@ ln_status ln__run_options_json(json_t **out, const ln__run *run, const ln_param 
     json_t *object = json_object();
     if (!object)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
-    LN_TRY(options_into(object, common, &run->o));
-    LN_TRY(options_into(object, run->system->params, run->method_opts));
+    LN_TRY(ln__params_into(object, common, &run->o, false));
+    LN_TRY(ln__params_into(object, run->system->params, run->method_opts, false));
     *out = json_incref(object);
 done:
     json_decref(object);

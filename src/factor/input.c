@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/tensor.h"
+#include "io/archive.h"
 #include "io/mtx.h"
 #include "io/table.h"
 
@@ -81,16 +82,11 @@ done:
 static ln_status read_archive(raw *r, const char *path)
 {
     ln_status st = LN_OK;
-    ln_archive *a = NULL;
     ln_tensor *t = NULL;
-    LN_TRY(ln_archive_open(&a, path));
-    if (ln_archive_count(a) != 1)
-        LN_FAIL(LN_ERR_SHAPE, "%s: holds %lld arrays, one is wanted", path, (long long)ln_archive_count(a));
-    LN_TRY(ln_archive_get(&t, a, ln_archive_name(a, 0)));
+    LN_TRY(ln__archive_only(&t, NULL, path));
     LN_TRY(take_tensor(r, t));
 done:
     ln_tensor_release(t);
-    ln_archive_release(a);
     return st;
 }
 

@@ -9,17 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "forecast/forecaster.h"
-
-static ln_status put(ln_writer *w, const char *name, int ndim, const int64_t *dims, double *data)
-{
-    ln_status st = LN_OK;
-    ln_tensor *t = NULL;
-    LN_TRY(ln_tensor_wrap(&t, LN_F64, ndim, dims, NULL, data, NULL, NULL));
-    LN_TRY(ln_writer_put(w, name, t));
-done:
-    ln_tensor_release(t);
-    return st;
-}
+#include "io/archive.h"
 
 static ln_status save_numbers(const ln_forecaster *f, const char *path)
 {
@@ -31,9 +21,9 @@ static ln_status save_numbers(const ln_forecaster *f, const char *path)
     LN_TRY(ln_writer_declare(w, "mean", LN_F64, 1, &f->channels));
     LN_TRY(ln_writer_declare(w, "std", LN_F64, 1, &f->channels));
     for (int i = 0; i < f->weights; i++)
-        LN_TRY(put(w, f->weight[i].name, f->weight[i].ndim, f->weight[i].dims, f->weight[i].data));
-    LN_TRY(put(w, "mean", 1, &f->channels, f->mean));
-    LN_TRY(put(w, "std", 1, &f->channels, f->deviation));
+        LN_TRY(ln__writer_put_f64(w, f->weight[i].name, f->weight[i].ndim, f->weight[i].dims, f->weight[i].data));
+    LN_TRY(ln__writer_put_f64(w, "mean", 1, &f->channels, f->mean));
+    LN_TRY(ln__writer_put_f64(w, "std", 1, &f->channels, f->deviation));
     LN_TRY(ln_writer_commit(w));
 done:
     ln_writer_free(w);

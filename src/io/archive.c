@@ -342,3 +342,18 @@ ln_status ln_archive_get(ln_tensor **out, const ln_archive *a, const char *name)
     const ln__entry *e = &a->entries[i];
     return e->load ? e->load(out, a, name, e) : ln__entry_view(out, a, e);
 }
+
+ln_status ln__archive_only(ln_tensor **out, ln_format *format, const char *path)
+{
+    ln_status st = LN_OK;
+    ln_archive *a = NULL;
+    LN_TRY(ln_archive_open(&a, path));
+    if (ln_archive_count(a) != 1)
+        LN_FAIL(LN_ERR_FORMAT, "%s: holds %lld arrays, one is wanted", path, (long long)ln_archive_count(a));
+    if (format)
+        *format = ln_archive_format(a);
+    LN_TRY(ln_archive_get(out, a, ln_archive_name(a, 0)));
+done:
+    ln_archive_release(a);
+    return st;
+}

@@ -86,6 +86,11 @@ bool ln__shape_bytes(size_t *bytes, ln_dtype dt, int ndim, const int64_t *dims);
 /* Room for a shape in a message (ln__shape_text). */
 enum { LN_SHAPE_TEXT = LN_MAX_DIMS * 21 + 3 };
 
+/* The one array of a file, and what kind of file it is (`format` may be NULL). More or fewer: LN_ERR_FORMAT. */
+ln_status ln__archive_only(ln_tensor **out, ln_format *format, const char *path);
+/* A declared f64 tensor from values that the caller keeps. */
+ln_status ln__writer_put_f64(ln_writer *w, const char *name, int ndim, const int64_t *dims, const double *values);
+
 /* Little-endian numbers at any address. */
 uint16_t ln__le16(const unsigned char *p);
 uint32_t ln__le32(const unsigned char *p);

@@ -341,8 +341,7 @@ static ln_status read_coordinate(ln__coo *out, mtx *m, const ln__mtx_opts *opts)
     ln__coo c = { .rows = m->rows, .cols = m->cols, .symmetric = m->sym == SYMMETRIC };
     const int64_t room = m->sym == GENERAL ? m->stored : 2 * m->stored;
     if (m->pattern && !(opts && opts->pattern_ones))
-        LN_FAIL(LN_ERR_UNSUPPORTED, "%s: holds a pattern without values; say that they are ones (--pattern-ones)",
-                m->name);
+        LN_FAIL(LN_ERR_UNSUPPORTED, "%s: holds a pattern without values; say that they are ones", m->name);
     LN_TRY(LN_NEW(&c.row, room));
     LN_TRY(LN_NEW(&c.col, room));
     LN_TRY(LN_NEW(&c.value, room));

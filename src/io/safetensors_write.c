@@ -244,6 +244,17 @@ done:
     return st;
 }
 
+ln_status ln__writer_put_f64(ln_writer *w, const char *name, int ndim, const int64_t *dims, const double *values)
+{
+    ln_status st = LN_OK;
+    ln_tensor *t = NULL;
+    LN_TRY(ln_tensor_wrap(&t, LN_F64, ndim, dims, NULL, (void *)(uintptr_t)values, NULL, NULL));
+    LN_TRY(ln_writer_put(w, name, t));
+done:
+    ln_tensor_release(t);
+    return st;
+}
+
 ln_status ln_writer_commit(ln_writer *w)
 {
     ln_status st = LN_OK;

@@ -226,12 +226,8 @@ done:
 static ln_status read_array(reader *r)
 {
     ln_status st = LN_OK;
-    ln_archive *a = NULL;
     ln_tensor *x = NULL, *wide = NULL;
-    LN_TRY(ln_archive_open(&a, r->path));
-    if (ln_archive_count(a) != 1)
-        LN_FAIL(LN_ERR_FORMAT, "%s: %lld arrays, a table is one", r->path, (long long)ln_archive_count(a));
-    LN_TRY(ln_archive_get(&x, a, ln_archive_name(a, 0)));
+    LN_TRY(ln__archive_only(&x, NULL, r->path));
     const int ndim = ln_tensor_ndim(x);
     if (ndim != 1 && ndim != 2)
         LN_FAIL(LN_ERR_SHAPE, "%s: an array with %d dimensions, a table has 2", r->path, ndim);
@@ -241,7 +237,6 @@ static ln_status read_array(reader *r)
 done:
     ln_tensor_release(wide);
     ln_tensor_release(x);
-    ln_archive_release(a);
     return st;
 }
 

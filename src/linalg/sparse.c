@@ -235,7 +235,7 @@ ln_status ln__csr_check(const ln__csr *a, const char *what)
     return LN_OK;
 }
 
-double ln__csr_at(const ln__csr *a, int64_t i, int64_t j)
+int64_t ln__csr_from(const ln__csr *a, int64_t i, int64_t j)
 {
     int64_t lo = a->start[i], hi = a->start[i + 1];
     while (lo < hi) {
@@ -245,13 +245,13 @@ double ln__csr_at(const ln__csr *a, int64_t i, int64_t j)
         else
             hi = mid;
     }
-    return lo < a->start[i + 1] && a->column[lo] == j ? ln__csr_entry(a, lo) : 0;
+    return lo;
 }
 
-void ln__csr_diagonal(double *d, const ln__csr *a)
+double ln__csr_at(const ln__csr *a, int64_t i, int64_t j)
 {
-    for (int64_t i = 0; i < LN_MIN(a->rows, a->cols); i++)
-        d[i] = ln__csr_at(a, i, i);
+    const int64_t e = ln__csr_from(a, i, j);
+    return e < a->start[i + 1] && a->column[e] == j ? ln__csr_entry(a, e) : 0;
 }
 
 ln_status ln__csr_asymmetry(double *worst, int64_t *row, int64_t *col, const ln__csr *a)

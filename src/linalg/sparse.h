@@ -34,8 +34,8 @@ ln_status ln__csr_check(const ln__csr *a, const char *what);
 
 double ln__csr_entry(const ln__csr *a, int64_t e);         /* the e-th stored value */
 double ln__csr_at(const ln__csr *a, int64_t i, int64_t j); /* 0 where nothing is stored */
-/* d (min(rows, cols)) = the diagonal. */
-void ln__csr_diagonal(double *d, const ln__csr *a);
+/* The first entry of row i whose column is at least j; start[i + 1] if there is none. */
+int64_t ln__csr_from(const ln__csr *a, int64_t i, int64_t j);
 /* max |a_ij - a_ji| of a square matrix, and where. */
 ln_status ln__csr_asymmetry(double *worst, int64_t *row, int64_t *col, const ln__csr *a);
 

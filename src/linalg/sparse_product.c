@@ -13,20 +13,10 @@ typedef struct product {
     int64_t ld_to, ld_from, k;
 } product;
 
-/* The first entry of row i whose column is at least j. */
+/* Most products take whole rows: no search then. */
 static int64_t first_from(const ln__csr *a, int64_t i, int64_t j)
 {
-    int64_t lo = a->start[i], hi = a->start[i + 1];
-    if (j == 0)
-        return lo;
-    while (lo < hi) {
-        const int64_t mid = lo + (hi - lo) / 2;
-        if (a->column[mid] < j)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return j == 0 ? a->start[i] : ln__csr_from(a, i, j);
 }
 
 #define VAL double

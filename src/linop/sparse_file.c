@@ -4,6 +4,7 @@
 #include <linnet/io.h>
 #include <string.h>
 
+#include "io/archive.h"
 #include "io/gz.h"
 
 static ln_status first_bytes(char head[16], size_t *n, const char *path)
@@ -39,17 +40,13 @@ static ln_status read_dense(ln_tensor **out, const char **format, const char *pa
 {
     static const char *const names[] = { "safetensors", "gguf", "npy", "npz", "llama2.c" };
     ln_status st = LN_OK;
-    ln_archive *a = NULL;
+    ln_format kind;
     ln_tensor *t = NULL;
-    LN_TRY(ln_archive_open(&a, path));
-    if (ln_archive_count(a) != 1)
-        LN_FAIL(LN_ERR_FORMAT, "%s: holds %lld arrays, expected one matrix", path, (long long)ln_archive_count(a));
-    *format = names[ln_archive_format(a)];
-    LN_TRY(ln_archive_get(&t, a, ln_archive_name(a, 0)));
+    LN_TRY(ln__archive_only(&t, &kind, path));
+    *format = names[kind];
     LN_TRY(ln_tensor_convert(out, t, LN_F64));
 done:
     ln_tensor_release(t);
-    ln_archive_release(a);
     return st;
 }
 
@@ -99,24 +96,5 @@ done:
     ln__csr_free(a);
     ln__coo_free(&coo);
     ln_tensor_release(dense);
-    return st;
-}
-
-ln_status ln__csr_write(const char *path, const ln__csr *a, bool symmetric)
-{
-    ln_status st = LN_OK;
-    ln__coo c = { .rows = a->rows, .cols = a->cols, .n = a->nnz };
-    LN_TRY(LN_NEW(&c.row, c.n));
-    LN_TRY(LN_NEW(&c.col, c.n));
-    LN_TRY(LN_NEW(&c.value, c.n));
-    for (int64_t i = 0; i < a->rows; i++)
-        for (int64_t e = a->start[i]; e < a->start[i + 1]; e++) {
-            c.row[e] = i;
-            c.col[e] = a->column[e];
-            c.value[e] = ln__csr_entry(a, e);
-        }
-    LN_TRY(ln__mtx_write(path, &c, symmetric));
-done:
-    ln__coo_free(&c);
     return st;
 }

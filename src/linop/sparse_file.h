@@ -16,7 +16,5 @@ bool ln__sparse_looks_like(const char *path);
 /* By content: Matrix Market, scipy npz; of dense files (npy, npz or safetensors with one array of two axes) the entries
  * that are not zero. Everything is checked to be finite. facts may be NULL. */
 ln_status ln__csr_read(ln__csr **out, ln__sparse_facts *facts, const char *path, ln_dtype dt, const ln__mtx_opts *opts);
-/* As Matrix Market; symmetric: only the lower triangle. Atomically. */
-ln_status ln__csr_write(const char *path, const ln__csr *a, bool symmetric);
 
 #endif

@@ -2,7 +2,7 @@
  *
  *   (A x)_p = centre x_p - sum_axis side_axis (x_(p-1) + x_(p+1)),  zero beyond the walls; A is symmetric.
  *
- * The Poisson matrix has sides 1 and centre twice their number. 16 bytes of traffic per unknown instead of the 76 of
+ * The Poisson matrix has sides 1 and centre twice their number. 16 bytes of traffic per unknown instead of the 84 of
  * compressed rows in 2-D. In files: .stencil (4) f64 = centre and sides; the grid is in the metadata. */
 #include "linop/stencil.h"
 

@@ -1,8 +1,9 @@
 /* fit.c - the driver of all regressions: folds, errors of every candidate, the choice, the fit on all rows.
  *
  * Rows are dealt to folds by a shuffle of the seed. Each fold centres and scales by its own rows, so that what is left
- * out never leaks in. The error of a candidate is the mean over folds of the mean squared error on the rows left out;
- * its standard error is the deviation over folds divided by sqrt(folds). */
+ * out does not leak in that way. It does by --missing mean: gaps are filled before (samples.c) with means over all
+ * rows, held-out ones included. The error of a candidate is the mean over folds of the mean squared error on the rows
+ * left out; its standard error is the deviation over folds divided by sqrt(folds). */
 #include <math.h>
 #include <string.h>
 

@@ -153,32 +153,13 @@ done:
 
 /* ---- descriptors ---- */
 
-#define SYSTEM(which, its_summary, its_paper, its_example, axis_is_log)                                                \
-    static ln_status which##_run(const ln_job *job, const void *opts, ln_result *result)                               \
-    {                                                                                                                  \
-        return ln__regress_run(&ln__method_##which, job, opts, result);                                                \
-    }                                                                                                                  \
-    static const ln_estimator which##_estimator = { .run = which##_run, .applies = true };                             \
-    const ln_system ln__system_##which = {                                                                             \
-        .name = #which,                                                                                                \
-        .verb = "regress",                                                                                             \
-        .summary = its_summary,                                                                                        \
-        .paper = its_paper,                                                                                            \
-        .example = its_example,                                                                                        \
-        .params = which##_params,                                                                                      \
-        .opts_size = sizeof(ln_penalty_opts),                                                                          \
-        .impl = &which##_estimator,                                                                                    \
-    };                                                                                                                 \
-    const ln__method ln__method_##which = { .system = &ln__system_##which,                                             \
-                                            .axis = "lambda",                                                          \
-                                            .logarithmic = axis_is_log,                                                \
-                                            .grid = which##_grid,                                                      \
-                                            .solve = which##_solve }
+#define PENALTY_SYSTEM(which, its_summary, its_paper, its_example)                                                     \
+    LN_REGRESS_SYSTEM(which, ln_penalty_opts, "lambda", true, which##_grid, its_summary, its_paper, its_example)
 
-SYSTEM(lasso, "few coefficients by a penalty on |w|_1, to a stated duality gap",
-       "Tibshirani 1996; Gap-Safe screening: Ndiaye et al., JMLR 2017",
-       "linnet regress lasso diabetes.csv --target progression --report lasso.html", true);
-SYSTEM(elasticnet, "Lasso with a share of ridge, which keeps correlated columns together", "Zou and Hastie 2005",
-       "linnet regress elasticnet diabetes.csv --target progression --mix 0.5", true);
-SYSTEM(ridge, "all coefficients, shrunk; the whole path from one SVD", "Hoerl and Kennard 1970",
-       "linnet regress ridge diabetes.csv --target progression -o fit/", true);
+PENALTY_SYSTEM(lasso, "few coefficients by a penalty on |w|_1, to a stated duality gap",
+               "Tibshirani 1996; Gap-Safe screening: Ndiaye et al., JMLR 2017",
+               "linnet regress lasso diabetes.csv --target progression --report lasso.html");
+PENALTY_SYSTEM(elasticnet, "Lasso with a share of ridge, which keeps correlated columns together",
+               "Zou and Hastie 2005", "linnet regress elasticnet diabetes.csv --target progression --mix 0.5");
+PENALTY_SYSTEM(ridge, "all coefficients, shrunk; the whole path from one SVD", "Hoerl and Kennard 1970",
+               "linnet regress ridge diabetes.csv --target progression -o fit/");

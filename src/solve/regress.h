@@ -66,6 +66,29 @@ ln_status ln__cv_run(ln__cv *cv, const ln__method *m, const ln__grid *g, const d
 /* The estimator: files in, report and directory out. */
 ln_status ln__regress_run(const ln__method *m, const ln_job *job, const void *opts, ln_result *result);
 
+/* Descriptor of a method, from <name>_params and <name>_solve. */
+#define LN_REGRESS_SYSTEM(which, its_opts, its_axis, axis_is_log, its_grid, its_summary, its_paper, its_example)       \
+    static ln_status which##_run(const ln_job *job, const void *opts, ln_result *result)                               \
+    {                                                                                                                  \
+        return ln__regress_run(&ln__method_##which, job, opts, result);                                                \
+    }                                                                                                                  \
+    static const ln_estimator which##_estimator = { .run = which##_run, .applies = true };                             \
+    const ln_system ln__system_##which = {                                                                             \
+        .name = #which,                                                                                                \
+        .verb = "regress",                                                                                             \
+        .summary = its_summary,                                                                                        \
+        .paper = its_paper,                                                                                            \
+        .example = its_example,                                                                                        \
+        .params = which##_params,                                                                                      \
+        .opts_size = sizeof(its_opts),                                                                                 \
+        .impl = &which##_estimator,                                                                                    \
+    };                                                                                                                 \
+    const ln__method ln__method_##which = { .system = &ln__system_##which,                                             \
+                                            .axis = its_axis,                                                          \
+                                            .logarithmic = axis_is_log,                                                \
+                                            .grid = its_grid,                                                          \
+                                            .solve = which##_solve }
+
 extern const ln__method ln__method_lasso, ln__method_elasticnet, ln__method_ridge, ln__method_omp, ln__method_iht,
     ln__method_cosamp, ln__method_subset;
 

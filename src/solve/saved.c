@@ -5,8 +5,8 @@
 #include <linnet/io.h>
 
 #include "core/file.h"
-#include "core/json.h"
 #include "core/outdir.h"
+#include "core/provenance.h"
 #include "io/archive.h"
 #include "solve/regress_files.h"
 
@@ -25,17 +25,6 @@ void ln__saved_free(ln__saved *m)
 
 /* ---- writing ---- */
 
-static ln_status put(ln_writer *w, const char *name, const double *values, int64_t n)
-{
-    ln_status st = LN_OK;
-    ln_tensor *t = NULL;
-    LN_TRY(ln_tensor_wrap(&t, LN_F64, 1, &n, NULL, (void *)(uintptr_t)values, NULL, NULL));
-    LN_TRY(ln_writer_put(w, name, t));
-done:
-    ln_tensor_release(t);
-    return st;
-}
-
 static ln_status write_numbers(const char *path, const ln_regression *f, const double *means)
 {
     ln_status st = LN_OK;
@@ -45,64 +34,32 @@ static ln_status write_numbers(const char *path, const ln_regression *f, const d
     LN_TRY(ln_writer_declare(w, "coefficients", LN_F64, 1, &f->d));
     LN_TRY(ln_writer_declare(w, "means", LN_F64, 1, &f->d));
     LN_TRY(ln_writer_declare(w, "intercept", LN_F64, 1, &one));
-    LN_TRY(put(w, "coefficients", f->coef, f->d));
-    LN_TRY(put(w, "means", means, f->d));
-    LN_TRY(put(w, "intercept", &f->intercept, 1));
+    LN_TRY(ln__writer_put_f64(w, "coefficients", 1, &f->d, f->coef));
+    LN_TRY(ln__writer_put_f64(w, "means", 1, &f->d, means));
+    LN_TRY(ln__writer_put_f64(w, "intercept", 1, &one, &f->intercept));
     LN_TRY(ln_writer_commit(w));
 done:
     ln_writer_free(w);
     return st;
 }
 
-/* Every option of a table as text. */
-static ln_status add_options(json_t *to, const ln_param *table, const void *opts)
+static ln_status describe(json_t *to, const ln_regression *f, const ln__samples *s, const ln__provenance *run)
 {
     ln_status st = LN_OK;
-    char *text = NULL;
-    for (const ln_param *p = table; p->type != LN_PARAM_END; p++) {
-        if (p->type == LN_PARAM_STRING && !*(const char *const *)((const char *)opts + p->offset))
-            continue;
-        LN_TRY(ln_params_text(&text, p, opts));
-        json_t *value = NULL;
-        LN_TRY(ln__json_new_str(&value, text, strlen(text)));
-        LN_TRY(ln__json_set(to, p->name, value));
-        ln_free(text);
-        text = NULL;
-    }
-done:
-    ln_free(text);
-    return st;
-}
-
-static ln_status describe(json_t *to, const ln_regression *f, const ln__samples *s, const ln_job *job, const void *opts)
-{
-    ln_status st = LN_OK;
-    json_t *columns = json_array(), *options = json_object();
-    uint64_t hash = 0;
-    int64_t bytes = 0;
-    char text[24];
-    if (!columns || !options)
+    json_t *own = json_object(), *columns = json_array();
+    if (!own || !columns)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
     for (int64_t j = 0; j < s->d; j++)
         LN_TRY(ln__json_append(columns, json_string(ln__samples_name(s, j))));
-    LN_TRY(add_options(options, f->method->system->params, opts));
-    LN_TRY(add_options(options, ln_regress_params(), job->shared));
-    LN_TRY(ln__file_xxh64(&hash, &bytes, job->input[0]));
-    ln__format(text, sizeof text, "%016llx", (unsigned long long)hash);
-    LN_TRY(ln__json_set(to, "format", json_string(FORMAT)));
-    LN_TRY(ln__json_set(to, "version", json_string(ln_version())));
-    LN_TRY(ln__json_set(to, "system", json_string(f->method->system->name)));
-    LN_TRY(ln__json_set(to, "target", json_string(s->target)));
-    LN_TRY(ln__json_set(to, "columns", json_incref(columns)));
-    LN_TRY(ln__json_set(to, "strength_of", json_string(f->method->axis)));
-    LN_TRY(ln__json_set(to, "strength", json_real(f->strength)));
-    LN_TRY(ln__json_set(to, "rows", json_integer(s->n)));
-    LN_TRY(ln__json_set(to, "seed", json_integer(job->seed)));
-    LN_TRY(ln__json_set(to, "input_xxh64", json_string(text)));
-    LN_TRY(ln__json_set(to, "options", json_incref(options)));
+    LN_TRY(ln__json_set(own, "target", json_string(s->target)));
+    LN_TRY(ln__json_set(own, "columns", json_incref(columns)));
+    LN_TRY(ln__json_set(own, "strength_of", json_string(f->method->axis)));
+    LN_TRY(ln__json_set(own, "strength", json_real(f->strength)));
+    LN_TRY(ln__json_set(own, "rows", json_integer(s->n)));
+    LN_TRY(ln__provenance_into(to, run, own));
 done:
+    json_decref(own);
     json_decref(columns);
-    json_decref(options);
     return st;
 }
 
@@ -114,13 +71,19 @@ ln_status ln__saved_write(const char *dir, const ln_regression *f, const ln__sam
     char *numbers = NULL, *names = NULL;
     double *means = NULL;
     json_t *json = json_object();
+    const ln__provenance run = { .format = FORMAT,
+                                 .system = f->method->system,
+                                 .job = job,
+                                 .opts = opts,
+                                 .common = ln_regress_params(),
+                                 .shared = job->shared };
     if (!json)
         LN_FAIL(LN_ERR_NOMEM, "out of memory");
     LN_TRY(LN_NEW0(&means, s->d));
     for (int64_t i = 0; i < s->n; i++)
         for (int64_t j = 0; j < s->d; j++)
             means[j] += s->x[i * s->d + j] / (double)s->n;
-    LN_TRY(describe(json, f, s, job, opts));
+    LN_TRY(describe(json, f, s, &run));
     LN_TRY(ln__outdir_open(&out, dir, job->force));
     LN_TRY(ln__path_join(&numbers, ln__outdir_path(out), "model.safetensors"));
     LN_TRY(ln__path_join(&names, ln__outdir_path(out), "linnet.json"));

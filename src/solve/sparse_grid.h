@@ -15,23 +15,6 @@ ln_status ln__sparse_grid(ln__grid *g, const ln__design *X, int64_t least, const
 
 /* Expects <name>_params and <name>_solve. */
 #define LN_SPARSE_SYSTEM(which, its_grid, its_summary, its_paper, its_example)                                         \
-    static ln_status which##_run(const ln_job *job, const void *opts, ln_result *result)                               \
-    {                                                                                                                  \
-        return ln__regress_run(&ln__method_##which, job, opts, result);                                                \
-    }                                                                                                                  \
-    static const ln_estimator which##_estimator = { .run = which##_run, .applies = true };                             \
-    const ln_system ln__system_##which = {                                                                             \
-        .name = #which,                                                                                                \
-        .verb = "regress",                                                                                             \
-        .summary = its_summary,                                                                                        \
-        .paper = its_paper,                                                                                            \
-        .example = its_example,                                                                                        \
-        .params = which##_params,                                                                                      \
-        .opts_size = sizeof(ln_sparse_opts),                                                                           \
-        .impl = &which##_estimator,                                                                                    \
-    };                                                                                                                 \
-    const ln__method ln__method_##which = {                                                                            \
-        .system = &ln__system_##which, .axis = "k", .grid = its_grid, .solve = which##_solve                           \
-    }
+    LN_REGRESS_SYSTEM(which, ln_sparse_opts, "k", false, its_grid, its_summary, its_paper, its_example)
 
 #endif

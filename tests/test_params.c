@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "core/provenance.h"
 #include "core/words.h"
 
 typedef struct opts {
@@ -275,6 +276,27 @@ static void structs_of_other_versions_are_adopted(void **state)
     assert_ok(ln__opts_adopt(&mine, sizeof mine, &defaults, NULL, "test"));
 }
 
+/* In the order of the table, as text; what was not given is "" or is left out. */
+static void options_become_json(void **state)
+{
+    (void)state;
+    const opts o = INIT;
+    for (int given_only = 0; given_only < 2; given_only++) {
+        json_t *to = json_object();
+        char *text = NULL;
+        assert_ok(ln__params_into(to, table, &o, given_only != 0));
+        assert_ok(ln__params_into(to, NULL, NULL, true));
+        assert_ok(ln__json_text(&text, to, 0));
+        const char *dir = strstr(text, "\"out_dir\""), *grid = strstr(text, "\"grid\"");
+        assert_non_null(strstr(text, "\"rank\":\"16\""));
+        assert_non_null(strstr(text, "\"max_memory\":\"2G\""));
+        assert_true(grid && strstr(grid, "full"));
+        assert_true(given_only ? !dir : dir && dir < grid);
+        ln__free(text);
+        json_decref(to);
+    }
+}
+
 static const char *word_at(const void *list, int64_t i)
 {
     return ((const char *const *)list)[i];
@@ -303,6 +325,7 @@ int main(void)
         cmocka_unit_test(required_options_must_be_given),
         cmocka_unit_test(text_form_reads_back),
         cmocka_unit_test(structs_of_other_versions_are_adopted),
+        cmocka_unit_test(options_become_json),
         cmocka_unit_test(nearest_word_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -379,6 +379,55 @@ done:
     return st;
 }
 
+/* `n` arrays of f64, of the shapes (2), (3), …; then the one array of that file. */
+static ln_status read_only_one(ln_tensor **out, ln_format *format, const char *path, int n)
+{
+    const double values[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    static const char *const names[] = { "a", "b" };
+    ln_status st = LN_OK;
+    ln_writer *w = NULL;
+    LN_TRY(ln_writer_new(&w, path));
+    for (int64_t i = 0, dim = 2; i < n; i++, dim++)
+        LN_TRY(ln_writer_declare(w, names[i], LN_F64, 1, &dim));
+    for (int64_t i = 0, dim = 2; i < n; i++, dim++)
+        LN_TRY(ln__writer_put_f64(w, names[i], 1, &dim, values + i));
+    LN_TRY(ln_writer_commit(w));
+    LN_TRY(ln__archive_only(out, format, path));
+done:
+    ln_writer_free(w);
+    return st;
+}
+
+static ln_status only_one(void *path)
+{
+    ln_tensor *t = NULL;
+    const ln_status st = read_only_one(&t, NULL, path, 1);
+    assert_true((st == LN_OK) == (t != NULL));
+    ln_tensor_release(t);
+    return st;
+}
+
+static void the_one_array_of_a_file(void **state)
+{
+    (void)state;
+    ln_tensor *t = NULL;
+    ln_format format = LN_FORMAT_NPY;
+    const double want[2] = { 1, 2 };
+    assert_int_equal(read_only_one(&t, &format, io_path("one.safetensors"), 1), LN_OK);
+    assert_int_equal(format, LN_FORMAT_SAFETENSORS);
+    assert_int_equal(ln_tensor_dtype(t), LN_F64);
+    assert_int_equal(ln_tensor_count(t), 2);
+    assert_memory_equal(ln_tensor_cdata(t), want, sizeof want);
+    ln_tensor_release(t);
+    t = NULL;
+    check_failure(read_only_one(&t, &format, io_path("two.safetensors"), 2), LN_ERR_FORMAT, "two.safetensors|2 arrays",
+                  "two arrays");
+    check_failure(read_only_one(&t, &format, io_path("none.safetensors"), 0), LN_ERR_FORMAT,
+                  "none.safetensors|0 arrays", "no array");
+    assert_null(t);
+    torture(only_one, (void *)(uintptr_t)io_path("one.safetensors"));
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -454,6 +503,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_has_no_tensors),
         cmocka_unit_test(shards_are_one_archive),
         cmocka_unit_test(broken_indexes_are_refused),
+        cmocka_unit_test(the_one_array_of_a_file),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(files_of_the_python_package),
         cmocka_unit_test(a_real_model),

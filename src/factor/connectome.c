@@ -44,25 +44,24 @@ const ln_param *ln_connectome_params(void)
     return params;
 }
 
-/* The graph of component r. `edge` holds room for all pairs; *n may come out as 0. */
-static void component_graph(const ln__dynamic *d, int32_t r, int32_t *from, int32_t *to, double *weight, int64_t *n)
+int64_t ln__component_graph(const ln__dynamic *d, int32_t r, int32_t *from, int32_t *to, double *weight)
 {
     const int64_t neurons = d->traces->neurons, P = neurons * (neurons - 1) / 2;
     const double *a = ln_tensor_cdata(d->factor[0]), lambda = ((const double *)ln_tensor_cdata(d->weights))[r];
     double most = 0;
-    int64_t p = 0;
-    *n = 0;
+    int64_t p = 0, n = 0;
     for (int64_t q = 0; q < P; q++)
         most = LN_MAX(most, a[q * d->rank + r]);
     for (int32_t i = 0; i < neurons; i++)
         for (int32_t j = i + 1; j < neurons; j++, p++) {
             const double w = a[p * d->rank + r];
             if (w * lambda > 0 && w > d->o->least * most) {
-                from[*n] = i;
-                to[*n] = j;
-                weight[(*n)++] = w * lambda;
+                from[n] = i;
+                to[n] = j;
+                weight[n++] = w * lambda;
             }
         }
+    return n;
 }
 
 static ln_status find_communities(ln__dynamic *d, const ln_job *job)
@@ -81,7 +80,7 @@ static ln_status find_communities(ln__dynamic *d, const ln_job *job)
     LN_TRY(LN_NEW(&to, P));
     LN_TRY(LN_NEW(&weight, P));
     for (int32_t r = 0; r < d->rank; r++) {
-        component_graph(d, r, from, to, weight, &d->edges[r]);
+        d->edges[r] = ln__component_graph(d, r, from, to, weight);
         const ln_sbm_graph g = { (int32_t)n, d->edges[r], from, to, weight };
         if (g.edges > 0)
             LN_TRY(ln_sbm_fit(&d->sbm[r], &g, &so));

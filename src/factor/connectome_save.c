@@ -245,14 +245,15 @@ static ln_status save_graph(const ln__dynamic *d, int32_t r, const char *dir)
     ln_status st = LN_OK;
     ln__buf b = { 0 };
     char *path = NULL, file[40];
-    const double *a = ln_tensor_cdata(d->factor[0]);
-    const int64_t n = d->traces->neurons;
-    double most = 0;
-    int64_t p = 0;
+    const int64_t n = d->traces->neurons, P = n * (n - 1) / 2;
+    int32_t *from = NULL, *to = NULL;
+    double *weight = NULL;
+    LN_TRY(LN_NEW(&from, P));
+    LN_TRY(LN_NEW(&to, P));
+    LN_TRY(LN_NEW(&weight, P));
+    const int64_t edges = ln__component_graph(d, r, from, to, weight);
     snprintf(file, sizeof file, "component_%d.graphml", r + 1);
     LN_TRY(ln__path_join(&path, dir, file));
-    for (int64_t q = 0; q < n * (n - 1) / 2; q++)
-        most = LN_MAX(most, a[q * d->rank + r]);
     LN_TRY(ln__buf_puts(&b,
                         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/"
                         "xmlns\">\n<key id=\"name\" for=\"node\" attr.name=\"name\" attr.type=\"string\"/>\n<key id="
@@ -264,17 +265,17 @@ static ln_status save_graph(const ln__dynamic *d, int32_t r, const char *dir)
         LN_TRY(ln__buf_printf(&b, "</data><data key=\"group\">%d</data></node>\n",
                               d->sbm[r] ? ln_sbm_partition(d->sbm[r], 0)[i] : 0));
     }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = i + 1; j < n; j++, p++)
-            if (a[p * d->rank + r] > d->o->least * most)
-                LN_TRY(ln__buf_printf(
-                    &b, "<edge source=\"n%lld\" target=\"n%lld\"><data key=\"weight\">%.17g</data></edge>\n",
-                    (long long)i, (long long)j, a[p * d->rank + r] * weight_of(d, r)));
+    for (int64_t e = 0; e < edges; e++)
+        LN_TRY(ln__buf_printf(&b, "<edge source=\"n%d\" target=\"n%d\"><data key=\"weight\">%.17g</data></edge>\n",
+                              (int)from[e], (int)to[e], weight[e]));
     LN_TRY(ln__buf_puts(&b, "</graph>\n</graphml>\n"));
     LN_TRY(ln__file_write(path, b.data, b.len));
 done:
     ln__buf_free(&b);
     ln__free(path);
+    ln__free(from);
+    ln__free(to);
+    ln__free(weight);
     return st;
 }
 

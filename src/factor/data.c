@@ -216,6 +216,11 @@ void ln__data_row_part(double *to, const ln__data *d, int64_t first, int64_t n)
             to[d->a->column[e] - from] = ((const double *)d->a->value)[e];
 }
 
+double ln__data_relative(const ln__data *d, double loss)
+{
+    return d->norm2 > 0 ? sqrt(fmax(loss, 0) / d->norm2) : 0;
+}
+
 double ln__data_sum(const ln__data *d)
 {
     const double *v = d->a ? d->a->value : d->x;

@@ -34,6 +34,8 @@ ln__matvec ln__data_map(const ln__data *d);
 /* to[i stride] = column j of the matrix; and `n` entries of it in a row from entry `first` (row-major) on. */
 void ln__data_column(double *to, int64_t stride, const ln__data *d, int64_t j);
 void ln__data_row_part(double *to, const ln__data *d, int64_t first, int64_t n);
+/* sqrt(loss) / |X|; 0 where the data are. */
+double ln__data_relative(const ln__data *d, double loss);
 double ln__data_sum(const ln__data *d);
 
 #endif

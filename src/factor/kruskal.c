@@ -185,6 +185,16 @@ done:
     return st;
 }
 
+void ln__kruskal_pair(double *w, double *h, const ln__kruskal *k)
+{
+    for (int64_t i = 0; i < k->dims[0]; i++)
+        for (int64_t r = 0; r < k->rank; r++)
+            w[i * k->rank + r] = k->f[0][i * k->rank + r] * k->weights[r];
+    for (int64_t i = 0; i < k->dims[1]; i++)
+        for (int64_t r = 0; r < k->rank; r++)
+            h[r * k->dims[1] + i] = k->f[1][i * k->rank + r];
+}
+
 /* ---- likeness ---- */
 
 static double congruence(const ln__kruskal *a, const ln__kruskal *b, int64_t r, int64_t s)

@@ -25,6 +25,8 @@ void ln__kruskal_gather(ln__kruskal *k);
 /* Unit columns, weights descending; where the last factor has a negative entry in a column, the largest entry of that
  * column becomes positive in all other factors, and the last takes the signs. */
 ln_status ln__kruskal_arrange(ln__kruskal *k);
+/* An arranged model of two modes as W (dims[0], rank), which takes the weights, and H (rank, dims[1]). */
+void ln__kruskal_pair(double *w, double *h, const ln__kruskal *k);
 /* Largest cosine-product match, greedy: see ln_factor_match. */
 ln_status ln__kruskal_match(double *score, const ln__kruskal *a, const ln__kruskal *b);
 

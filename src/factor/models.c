@@ -71,11 +71,16 @@ const ln_param *ln_ntf_params(void)
     return ln__ntf_params;
 }
 
+bool ln__kruskal_is_dead(const ln__kruskal *k, int64_t r)
+{
+    return !(k->weights[r] > 1e-10 * k->weights[0]);
+}
+
 int32_t ln__kruskal_dead(const ln__kruskal *k)
 {
     int32_t dead = 0;
     for (int64_t r = 0; r < k->rank; r++)
-        dead += !(k->weights[r] > 1e-10 * k->weights[0]);
+        dead += ln__kruskal_is_dead(k, r);
     return dead;
 }
 
@@ -191,7 +196,7 @@ static void report_to(ln_factor_report *out, const ln__fit_report *r, const ln__
     own.dead = ln__kruskal_dead(k);
     own.reseeded = r->reseeded;
     own.loss = r->loss;
-    own.relative = d->norm2 > 0 ? sqrt(fmax(r->loss, 0) / d->norm2) : 0;
+    own.relative = ln__data_relative(d, r->loss);
     own.rise = r->rise;
     memcpy(out, &own, LN_MIN(out->struct_size, sizeof own));
 }
@@ -232,13 +237,7 @@ static ln_status matrix_pair(ln_tensor **left, ln_tensor **right, const ln__mode
     LN_TRY(fit_tensor(&k, kind, a, mask, opts, report));
     LN_TRY(ln_tensor_new(&l, LN_F64, 2, (int64_t[]){ k.dims[0], k.rank }));
     LN_TRY(ln_tensor_new(&r, LN_F64, 2, (int64_t[]){ k.rank, k.dims[1] }));
-    double *w = ln_tensor_data(l), *h = ln_tensor_data(r);
-    for (int64_t i = 0; i < k.dims[0]; i++)
-        for (int64_t j = 0; j < k.rank; j++)
-            w[i * k.rank + j] = k.f[0][i * k.rank + j] * k.weights[j];
-    for (int64_t i = 0; i < k.dims[1]; i++)
-        for (int64_t j = 0; j < k.rank; j++)
-            h[j * k.dims[1] + i] = k.f[1][i * k.rank + j];
+    ln__kruskal_pair(ln_tensor_data(l), ln_tensor_data(r), &k);
     *left = l;
     *right = r;
     l = r = NULL;

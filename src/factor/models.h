@@ -19,7 +19,8 @@ extern const ln_param ln__nmf_params[], ln__seminmf_params[], ln__cp_params[], l
 ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const ln_factor_opts *o, const ln__data *d);
 /* More components than this cannot lower the loss: the product of all dimensions (>= 1) but the largest. */
 int64_t ln__most_rank(int order, const int64_t *dims);
-/* Components of an arranged model without weight. */
+/* Has component r of an arranged model no weight; and how many have none. */
+bool ln__kruskal_is_dead(const ln__kruskal *k, int64_t r);
 int32_t ln__kruskal_dead(const ln__kruskal *k);
 
 #endif

@@ -33,11 +33,6 @@ static void outcome_free(outcome *m)
     ln__free(m->losses);
 }
 
-static double relative(const outcome *m)
-{
-    return m->in.d.norm2 > 0 ? sqrt(fmax(m->f.loss, 0) / m->in.d.norm2) : 0;
-}
-
 /* ---- report ---- */
 
 static ln_status report_health(ln_result *r, const outcome *m)
@@ -47,7 +42,7 @@ static ln_status report_health(ln_result *r, const outcome *m)
     int64_t n = 0;
     LN_TRY(LN_NEW(&dead, m->k.rank));
     for (int64_t c = 0; c < m->k.rank; c++)
-        if (!(m->k.weights[c] > 1e-10 * m->k.weights[0]))
+        if (ln__kruskal_is_dead(&m->k, c))
             dead[n++] = (int32_t)c;
     LN_TRY(ln_result_integers(r, "dead_components", dead, n));
     LN_TRY(ln_result_integer(r, "reseeded", m->f.reseeded));
@@ -89,7 +84,7 @@ static ln_status report_curves(ln_result *r, const outcome *m)
     for (int64_t i = 0; i < n; i++)
         x[i] = (double)(i + 1);
     for (int64_t i = 0; i < m->f.n_trace; i++)
-        y[i] = sqrt(fmax(m->f.trace[i], 0) / m->in.d.norm2);
+        y[i] = ln__data_relative(&m->in.d, m->f.trace[i]);
     if (m->f.n_trace > 0)
         LN_TRY(ln_result_series(r, "error by sweep", m->kind->name, "sweep", "relative error", x, y, m->f.n_trace));
     LN_TRY(ln_result_series(r, "weights", m->kind->name, "component", "weight", x, m->k.weights, m->k.rank));
@@ -104,7 +99,7 @@ static ln_status report(ln_result *r, const outcome *m)
     double percent = 0;
     LN_TRY(ln_result_integer(r, "rank", m->k.rank));
     LN_TRY(ln_result_number(r, "loss", m->f.loss));
-    LN_TRY(ln_result_number(r, "relative_error", relative(m)));
+    LN_TRY(ln_result_number(r, "relative_error", ln__data_relative(&m->in.d, m->f.loss)));
     LN_TRY(ln_result_integer(r, "sweeps", m->f.sweeps));
     LN_TRY(ln_result_bool(r, "converged", m->f.converged));
     LN_TRY(report_health(r, m));
@@ -136,16 +131,13 @@ static ln_status save(const outcome *m, const ln_job *job, const ln_system *syst
     int n = 0;
     json_t *facts = json_object();
     LN_TRY(ln__json_set(facts, "loss", json_real(m->f.loss)));
-    LN_TRY(ln__json_set(facts, "relative_error", json_real(relative(m))));
+    LN_TRY(ln__json_set(facts, "relative_error", json_real(ln__data_relative(&m->in.d, m->f.loss))));
     LN_TRY(ln__json_set(facts, "sweeps", json_integer(m->f.sweeps)));
     if (m->kind->matrix) {
         const char *const *name = names[m->kind == &ln__kind_seminmf];
         LN_TRY(LN_NEW(&scaled, k->dims[0] * k->rank));
         LN_TRY(LN_NEW(&turned, k->dims[1] * k->rank));
-        for (int64_t i = 0; i < k->dims[0] * k->rank; i++)
-            scaled[i] = k->f[0][i] * k->weights[i % k->rank];
-        for (int64_t i = 0; i < k->dims[1] * k->rank; i++)
-            turned[i % k->rank * k->dims[1] + i / k->rank] = k->f[1][i];
+        ln__kruskal_pair(scaled, turned, k);
         parts[n++] = (ln__part){ .ndim = 2, .dims = { k->dims[0], k->rank }, .data = scaled };
         parts[n++] = (ln__part){ .ndim = 2, .dims = { k->rank, k->dims[1] }, .data = turned };
         for (int i = 0; i < 2; i++)

@@ -147,7 +147,7 @@ static ln_status fit_point(point *p, const ln__model_kind *kind, const ln_factor
     LN_TRY(LN_NEW0(&models, o->restarts));
     LN_TRY(ln__model_settings(&s, kind, o, d));
     LN_TRY(ln__fit_restarts(&k, d, &s, &f, &which, NULL, models));
-    p->error = d->norm2 > 0 ? sqrt(fmax(f.loss, 0) / d->norm2) : 0;
+    p->error = ln__data_relative(d, f.loss);
     for (int32_t i = 0; i < o->restarts; i++) {
         double spread = 0, match = 0;
         LN_TRY(ln__factor_spread(&spread, models[i].f[0], models[i].dims[0], models[i].rank));

@@ -58,11 +58,11 @@ static ln_status report(ln_result *r, const ln__tucker *t, const ln__data *d)
     LN_TRY(LN_NEW(&x, 2 * t->n_trace));
     for (int64_t i = 0; i < t->n_trace; i++) {
         x[i] = (double)(i + 1);
-        x[t->n_trace + i] = d->norm2 > 0 ? sqrt(t->trace[i] / d->norm2) : 0;
+        x[t->n_trace + i] = ln__data_relative(d, t->trace[i]);
     }
     LN_TRY(ln_result_numbers(r, "core", ranks, t->order));
     LN_TRY(ln_result_number(r, "loss", t->loss));
-    LN_TRY(ln_result_number(r, "relative_error", d->norm2 > 0 ? sqrt(t->loss / d->norm2) : 0));
+    LN_TRY(ln_result_number(r, "relative_error", ln__data_relative(d, t->loss)));
     LN_TRY(ln_result_integer(r, "sweeps", t->sweeps));
     LN_TRY(ln_result_bool(r, "converged", t->converged));
     LN_TRY(ln_result_check(r, "monotone", "the loss never rises from one sweep to the next", "rise <= 1e-9 |X|^2",

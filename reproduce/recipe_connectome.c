@@ -18,6 +18,7 @@
 #include "core/result.h"
 #include "core/rng.h"
 #include "io/table.h"
+#include "model/similarity.h"
 #include "recipe.h"
 
 enum { WORMS = 5, FLAG = 5 }; /* column of the behaviour */
@@ -108,21 +109,6 @@ done:
 
 /* ---- the parts of one run that the recipe's report shows ---- */
 
-static double correlation(const double *x, const double *y, int64_t n)
-{
-    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    for (int64_t i = 0; i < n; i++) {
-        mx += x[i] / (double)n;
-        my += y[i] / (double)n;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        xx += (x[i] - mx) * (x[i] - mx);
-        yy += (y[i] - my) * (y[i] - my);
-        xy += (x[i] - mx) * (y[i] - my);
-    }
-    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
-}
-
 /* Copies a curve of `found` into the recipe's result; with a behaviour, appends its correlation with the flag. */
 static ln_status copy_curve(ln_result *result, const json_t *s, const char *prefix, const ln__table *behaviour,
                             double rate, json_t *rows)
@@ -150,7 +136,7 @@ static ln_status copy_curve(ln_result *result, const json_t *s, const char *pref
     LN_TRY(ln_result_series(result, group, name, json_string_value(json_object_get(s, "x_label")),
                             json_string_value(json_object_get(s, "y_label")), x, y, n));
     if (behaviour) {
-        json_t *row = json_pack("{s:s,s:s,s:f}", "name", name, "where", of, "with_reversals", correlation(y, flag, n));
+        json_t *row = json_pack("{s:s,s:s,s:f}", "name", name, "where", of, "with_reversals", ln__pearson(y, flag, n));
         LN_TRY(ln__json_append(rows, row));
         if (strcmp(name, "component 1") == 0) {
             for (int64_t i = 0; i < n; i++)

@@ -185,6 +185,8 @@ static void patterns_match_any_run(void **state)
     (void)state;
     assert_true(ln__glob("*", "") && ln__glob("a*c", "abc") && ln__glob("a*c", "ac") && ln__glob("*b*", "abc"));
     assert_true(ln__glob("a*b*c", "aXbXbYc") && ln__glob("abc", "abc") && ln__glob("**", "x"));
+    assert_true(ln__ends_with("a.npy", ".npy") && ln__ends_with("x", "x") && ln__ends_with("x", ""));
+    assert_false(ln__ends_with("a.npz", ".npy") || ln__ends_with("y", ".npy") || ln__ends_with("", "y"));
     assert_false(ln__glob("a*c", "abd") || ln__glob("", "a") || ln__glob("ab", "abc") || ln__glob("*b", "abc"));
 }
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "core/file.h"
 #include "core/kernels.h"
+#include "core/outdir.h"
 #include "core/threads.h"
 #include "linalg/linalg.h"
 
@@ -127,4 +129,26 @@ ln_status bench_rate(cli_ctx *ctx, const char *key, const char *label, const ben
             work / t->worst);
 done:
     return st;
+}
+
+ln_status bench_temp_dir(char **dir)
+{
+    ln_status st = LN_OK;
+    char *path = NULL;
+    const char *base = getenv("TMPDIR");
+    LN_TRY(ln__path_join(&path, base && *base ? base : P_tmpdir, "linnet-bench-XXXXXX"));
+    if (!mkdtemp(path))
+        LN_FAIL(LN_ERR_IO, "%s: cannot make a temporary directory", path);
+    *dir = path;
+    path = NULL;
+done:
+    ln__free(path);
+    return st;
+}
+
+void bench_temp_remove(char *dir)
+{
+    if (dir)
+        (void)ln__remove_tree(dir);
+    ln__free(dir);
 }

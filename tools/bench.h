@@ -46,6 +46,10 @@ ln_status bench_limits_report(cli_ctx *ctx, const bench_limits *limits);
 ln_status bench_rate(cli_ctx *ctx, const char *key, const char *label, const bench_times *t, double work,
                      const char *unit);
 
+/* A new directory for what a peer reads ($TMPDIR); and gone with all that is in it, NULL: nothing to do. */
+ln_status bench_temp_dir(char **dir);
+void bench_temp_remove(char *dir);
+
 /* Other people's programs on the same work: runs `bench/peer_NAME.py ARGS…` with $LINNET_PEER_PYTHON or python3. The
  * script prints one JSON object {"peers": [{"peer", "version", "rate"}, …], "missing": ["package", …]}, rates in the
  * same unit as `ours`. Each peer gets a row with ours / theirs and an entry in "peers" of the result. What is missing

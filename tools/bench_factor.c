@@ -1,12 +1,12 @@
 /* bench_factor.c - `linnet bench factor`: fits to one loss, NMF, semi-NMF and non-negative CP, from random starts. The
  * loss to reach is 1.01 times what a long run of ours comes to; peers fit the same file to the same loss. */
 #include <string.h>
-#include <unistd.h>
 
 #include <linnet/factor.h>
 #include <linnet/io.h>
 
 #include "bench.h"
+#include "core/file.h"
 #include "core/rng.h"
 
 typedef struct shape {
@@ -81,8 +81,9 @@ static ln_status fit(void *arg)
 static ln_status peers(cli_ctx *ctx, const work *w, double ours)
 {
     ln_status st = LN_OK;
-    char path[64], key[64], rank[16], target[40], threads[16];
-    snprintf(path, sizeof path, "linnet-bench-%ld.npy", (long)getpid());
+    char key[64], rank[16], target[40], threads[16], *dir = NULL, *path = NULL;
+    LN_TRY(bench_temp_dir(&dir));
+    LN_TRY(ln__path_join(&path, dir, "x.npy"));
     snprintf(key, sizeof key, "peers_%s", w->s->key);
     snprintf(rank, sizeof rank, "%d", w->s->rank);
     snprintf(threads, sizeof threads, "%d", ln_threads());
@@ -91,7 +92,8 @@ static ln_status peers(cli_ctx *ctx, const work *w, double ours)
     LN_TRY(ln_npy_save(path, w->x));
     LN_TRY(bench_peers_of(ctx, key, "factor", args, LN_COUNT(args), ours, "fits/s", 0));
 done:
-    remove(path);
+    ln__free(path);
+    bench_temp_remove(dir);
     return st;
 }
 

@@ -1,9 +1,7 @@
 /* bench_rocket.c - `linnet bench rocket MODEL`: one whole compression run with its stages, and the plain forward pass
  * over the same number of tokens, which the calibration pass is compared with. The Gram cache is off, the text is made
  * from the seed unless --text gives one; what is written goes to a temporary directory and is removed. */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench_model.h"
 #include "core/file.h"
@@ -125,10 +123,7 @@ static ln_status run(cli_ctx *ctx, const bench_opts *o, ln_result *result)
     char *dir = NULL, *file = NULL, *text = NULL;
     double seconds = 0;
     int64_t window = 0;
-    const char *base = getenv("TMPDIR");
-    LN_TRY(ln__path_join(&dir, base && *base ? base : P_tmpdir, "linnet-bench-XXXXXX"));
-    if (!mkdtemp(dir))
-        LN_FAIL(LN_ERR_IO, "%s: cannot make a temporary directory", dir);
+    LN_TRY(bench_temp_dir(&dir));
     LN_TRY(ln__path_join(&file, dir, "calib.txt"));
     LN_TRY(window_of(&window, ctx->operand[1], tokens));
     LN_TRY(bench_limits_measure(&limits));
@@ -151,11 +146,7 @@ static ln_status run(cli_ctx *ctx, const bench_opts *o, ln_result *result)
             "  peer: none runs on a CPU; the paper's own code took 930 s on an A100 for a model of 1.2 B parameters\n");
 done:
     bench_model_close(&b);
-    if (dir && file) {
-        unlink(file);
-        (void)ln__remove_tree(dir);
-    }
-    ln__free(dir);
+    bench_temp_remove(dir);
     ln__free(file);
     ln_free(text);
     return st;

@@ -1,9 +1,7 @@
 /* bench_sbm.c - `linnet bench sbm`: nested fits per second of a weighted graph with n = 300 and planted groups, one
  * start of the plain and one of the degree-corrected model, on one thread. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <linnet/connectome.h>
 
@@ -59,14 +57,9 @@ static ln_status run_peer(cli_ctx *ctx, const work *w, const bench_opts *o, doub
 {
     ln_status st = LN_OK;
     ln__buf text = { 0 };
-    char repeat[16], *path = NULL;
-    const char *base = getenv("TMPDIR");
-    int fd = -1;
-    LN_TRY(ln__path_join(&path, base && *base ? base : P_tmpdir, "linnet-bench-XXXXXX"));
-    fd = mkstemp(path);
-    if (fd < 0)
-        LN_FAIL(LN_ERR_IO, "%s: cannot make a temporary file", path);
-    close(fd);
+    char repeat[16], *dir = NULL, *path = NULL;
+    LN_TRY(bench_temp_dir(&dir));
+    LN_TRY(ln__path_join(&path, dir, "graph.txt"));
     LN_TRY(ln__buf_printf(&text, "%d %lld\n", w->g.nodes, (long long)w->g.edges));
     for (int64_t i = 0; i < w->g.edges; i++)
         LN_TRY(ln__buf_printf(&text, "%d %d %.17g\n", w->from[i], w->to[i], w->weight[i]));
@@ -75,9 +68,8 @@ static ln_status run_peer(cli_ctx *ctx, const work *w, const bench_opts *o, doub
     const char *const args[] = { path, repeat };
     LN_TRY(bench_peers(ctx, "sbm", args, LN_COUNT(args), ours, "fits/s"));
 done:
-    if (fd >= 0)
-        unlink(path);
     ln__free(path);
+    bench_temp_remove(dir);
     ln__buf_free(&text);
     return st;
 }

@@ -1,8 +1,6 @@
 /* bench_tokenizer.c - `linnet bench tokenizer`: bytes of text per second into ids, on one thread and the opening time.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
 #include "core/file.h"
@@ -71,10 +69,7 @@ static ln_status run_peer(cli_ctx *ctx, const work *w, const bench_opts *o, doub
     char repeat[16];
     char *dir = NULL, *json = NULL, *tokenizer = NULL, *text = NULL;
     size_t bytes = 0;
-    const char *base = getenv("TMPDIR");
-    LN_TRY(ln__path_join(&dir, base && *base ? base : P_tmpdir, "linnet-bench-XXXXXX"));
-    if (!mkdtemp(dir))
-        LN_FAIL(LN_ERR_IO, "%s: cannot make a temporary directory", dir);
+    LN_TRY(bench_temp_dir(&dir));
     LN_TRY(ln__path_join(&tokenizer, dir, "tokenizer.json"));
     LN_TRY(ln__path_join(&text, dir, "text.txt"));
     LN_TRY(ln_tokenizer_to_json(&json, &bytes, w->tokenizer));
@@ -84,13 +79,7 @@ static ln_status run_peer(cli_ctx *ctx, const work *w, const bench_opts *o, doub
     const char *const args[] = { tokenizer, text, repeat };
     LN_TRY(bench_peers(ctx, "tokenizer", args, LN_COUNT(args), ours, "MB/s"));
 done:
-    if (tokenizer)
-        unlink(tokenizer);
-    if (text)
-        unlink(text);
-    if (tokenizer)
-        rmdir(dir);
-    ln__free(dir);
+    bench_temp_remove(dir);
     ln_free(json);
     ln__free(tokenizer);
     ln__free(text);

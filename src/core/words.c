@@ -50,6 +50,12 @@ const char *ln__nearest(const char *word, const char *(*name)(const void *list, 
     return best;
 }
 
+bool ln__ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 bool ln__read_int64(int64_t *out, const char **text)
 {
     const char *s = *text;

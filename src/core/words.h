@@ -15,6 +15,7 @@ bool ln__read_bool(int32_t *out, const char *text);
 int32_t ln__word_index(const char *words, const char *text);
 int32_t ln__word_count(const char *words);
 
+bool ln__ends_with(const char *text, const char *end);
 /* Does the whole text match the pattern, in which '*' stands for any run of characters? */
 bool ln__glob(const char *pattern, const char *text);
 

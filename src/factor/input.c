@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/tensor.h"
+#include "core/words.h"
 #include "io/archive.h"
 #include "io/mtx.h"
 #include "io/table.h"
@@ -50,12 +51,6 @@ ln_status ln__input_job(ln_factor_files *files, const ln_job *job, const char *w
     return LN_OK;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* What a file holds before anything is made of it. */
 typedef struct raw {
     int order;
@@ -95,7 +90,7 @@ static ln_status read_sparse(raw *r, const char *path)
     ln_status st = LN_OK;
     ln__coo c = { 0 };
     ln_tensor *dense = NULL;
-    if (ends_with(path, ".npz"))
+    if (ln__ends_with(path, ".npz"))
         LN_TRY(ln__npz_sparse_read(&c, path));
     else
         LN_TRY(ln__mtx_read(&c, &dense, path, NULL));
@@ -134,9 +129,10 @@ done:
 
 static ln_status read_any(raw *r, ln__names *columns, const char *path, bool keep_missing)
 {
-    if (ends_with(path, ".mtx") || ends_with(path, ".mtx.gz") || (ends_with(path, ".npz") && ln__npz_is_sparse(path)))
+    if (ln__ends_with(path, ".mtx") || ln__ends_with(path, ".mtx.gz") ||
+        (ln__ends_with(path, ".npz") && ln__npz_is_sparse(path)))
         return read_sparse(r, path);
-    if (ends_with(path, ".npy") || ends_with(path, ".npz") || ends_with(path, ".safetensors"))
+    if (ln__ends_with(path, ".npy") || ln__ends_with(path, ".npz") || ln__ends_with(path, ".safetensors"))
         return read_archive(r, path);
     return read_table(r, columns, path, keep_missing);
 }

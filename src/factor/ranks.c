@@ -11,10 +11,10 @@
 #include "factor/ranks.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
+#include "core/words.h"
 #include "factor/likeness.h"
 
 enum { STREAM = 0x41d, MOST_RANKS = 1000 };
@@ -26,21 +26,14 @@ typedef struct point {
 
 static ln_status parse(int64_t *from, int64_t *to, int64_t *step, const char *text)
 {
-    char *end = NULL;
-    *from = strtoll(text, &end, 10);
-    bool ok = end != text && *end == ':';
-    if (ok) {
-        const char *rest = end + 1;
-        *to = strtoll(rest, &end, 10);
-        ok = end != rest && (*end == '\0' || *end == ':');
-        *step = 1;
-        if (ok && *end == ':') {
-            rest = end + 1;
-            *step = strtoll(rest, &end, 10);
-            ok = end != rest && *end == '\0';
-        }
+    const char *at = text;
+    *step = 1;
+    bool ok = ln__read_int64(from, &at) && *at++ == ':' && ln__read_int64(to, &at);
+    if (ok && *at == ':') {
+        at++;
+        ok = ln__read_int64(step, &at);
     }
-    if (!ok || *from < 1 || *to < *from || *step < 1 || *to > 1 << 16)
+    if (!ok || *at != '\0' || *from < 1 || *to < *from || *step < 1 || *to > 1 << 16)
         return ln__fail(LN_ERR_ARG, "--ranks %s: A:B or A:B:STEP with 1 <= A <= B is wanted", text);
     if ((*to - *from) / *step >= MOST_RANKS)
         return ln__fail(LN_ERR_RANGE, "--ranks %s: more than %d ranks", text, MOST_RANKS);

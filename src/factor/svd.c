@@ -10,6 +10,7 @@
 
 #include <linnet/io.h>
 
+#include "core/words.h"
 #include "factor/input.h"
 #include "factor/svd.h"
 #include "factor/systems.h"
@@ -146,8 +147,7 @@ static ln_status open_stream(ln_archive **a, ln_tensor **x, const char *path, co
                              const ln_job *job)
 {
     ln_status st = LN_OK;
-    const size_t n = strlen(path);
-    const bool npy = n > 4 && strcmp(path + n - 4, ".npy") == 0, asked = o->method == LN_SVD_STREAM;
+    const bool npy = ln__ends_with(path, ".npy"), asked = o->method == LN_SVD_STREAM;
     if (!npy && asked)
         LN_FAIL(LN_ERR_UNSUPPORTED, "%s: only an npy file is streamed", path);
     if (!npy || (!asked && (o->method != LN_SVD_AUTO || job->max_memory == 0)))

@@ -2,9 +2,9 @@
 #include "factor/tucker.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "core/words.h"
 #include "factor/input.h"
 #include "factor/systems.h"
 
@@ -27,12 +27,9 @@ static ln_status parse_core(int64_t *ranks, const char *text, const ln__data *d)
     const char *at = text;
     int n = 0;
     for (; n < LN_MAX_DIMS; n++) {
-        char *end = NULL;
-        ranks[n] = strtoll(at, &end, 10);
-        if (end == at || ranks[n] < 1 || (*end != ',' && *end != '\0'))
+        if (!ln__read_int64(&ranks[n], &at) || ranks[n] < 1 || (*at != ',' && *at != '\0'))
             return ln__fail(LN_ERR_ARG, "tucker: core '%s': numbers from 1, separated by commas, are wanted", text);
-        at = end + 1;
-        if (*end == '\0')
+        if (*at++ == '\0')
             break;
     }
     n++;

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "core/words.h"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the formats read and written here are little-endian, and so must be the machine"
 #endif
@@ -114,12 +116,6 @@ done:
 
 /* ---- opening ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static bool begins(const unsigned char *data, size_t bytes, const char *magic, size_t n)
 {
     return bytes >= n && memcmp(data, magic, n) == 0;
@@ -142,15 +138,15 @@ static ln_status read_any(ln_archive *a, const unsigned char *data, size_t bytes
         return ln__npy_read(a, data, bytes, file);
     if (begins(data, bytes, "PK\3\4", 4) || begins(data, bytes, "PK\5\6", 4))
         return ln__npz_read(a, data, bytes, file);
-    if (looks_like_safetensors(data, bytes) || ends_with(file, ".safetensors"))
+    if (looks_like_safetensors(data, bytes) || ln__ends_with(file, ".safetensors"))
         return ln__safetensors_read(a, data, bytes, file);
-    if (data[0] == '{' || ends_with(file, ".index.json"))
+    if (data[0] == '{' || ln__ends_with(file, ".index.json"))
         return ln__shards_read(a, data, bytes, file);
-    if (ends_with(file, ".gguf"))
+    if (ln__ends_with(file, ".gguf"))
         return ln__gguf_read(a, data, bytes, file);
-    if (ends_with(file, ".npy"))
+    if (ln__ends_with(file, ".npy"))
         return ln__npy_read(a, data, bytes, file);
-    if (ends_with(file, ".npz"))
+    if (ln__ends_with(file, ".npz"))
         return ln__npz_read(a, data, bytes, file);
     if (ln__llama2c_looks_like(data, bytes))
         return ln__llama2c_read(a, data, bytes, file);

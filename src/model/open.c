@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/words.h"
 #include "linop/linop.h"
 #include "model/model.h"
 #include "text/text.h"
@@ -75,12 +76,6 @@ done:
     return st;
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    const size_t n = strlen(s), k = strlen(tail);
-    return n >= k && strcmp(s + n - k, tail) == 0;
-}
-
 /* A llama2.c archive tells its hyper-parameters under their Hugging Face names; the two it has no field for are those
  * of llama2.c's code. Its tokenizer lies beside it: tok<vocab>.bin or tokenizer.bin. */
 static ln_status open_llama2c(ln_model *m)
@@ -124,7 +119,7 @@ done:
 static ln_status open_file(ln_model *m)
 {
     ln_status st;
-    if (ends_with(m->path, ".safetensors") || ends_with(m->path, ".safetensors.index.json")) {
+    if (ln__ends_with(m->path, ".safetensors") || ln__ends_with(m->path, ".safetensors.index.json")) {
         const char *slash = strrchr(m->path, '/');
         LN_TRY(slash ? ln__strndup(&m->dir, m->path, (size_t)LN_MAX(slash - m->path, 1)) : ln__strdup(&m->dir, "."));
         return open_dir(m);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/words.h"
 
 enum { MAX_LEVEL = 5, MAX_COLUMNS = 24, MAX_TILES = 8 };
 
@@ -241,12 +242,6 @@ static const json_t *after_of(const json_t *results, const char *key)
     return json_object_get(results, other);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* 134515008 -> "134.5 M": a tile shows the size of a thing, the table below all of it. */
 static void short_number(ln__page *p, const char *key, const json_t *value)
 {
@@ -297,7 +292,7 @@ void ln__page_tiles(ln__page *p, const json_t *results)
     {
         if (!json_is_number(value) || shown == MAX_TILES)
             continue;
-        if (ends_with(key, "_after")) { /* shown with its "before" */
+        if (ln__ends_with(key, "_after")) { /* shown with its "before" */
             char before[96];
             ln__format(before, sizeof before, "%.*s_before", (int)LN_MIN(strlen(key) - 6, 80), key);
             if (json_is_number(json_object_get(results, before)))

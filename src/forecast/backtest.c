@@ -187,29 +187,30 @@ done:
 
 static ln_status add_up(ln_forecast_score *s, double *by_step, double *by_channel, const job *j)
 {
-    const int64_t H = j->f->horizon, C = j->f->channels;
+    const int64_t H = j->f->horizon, C = j->f->channels, n = C * j->blocks;
     const double steps = (double)(j->windows * C), all = steps * (double)H;
     double total[4] = { 0 };
-    for (int64_t h = 0; by_step && h < H; h++)
-        by_step[h] = 0;
-    for (int64_t c = 0; by_channel && c < C; c++)
-        by_channel[c] = 0;
-    for (int64_t i = 0; i < C * j->blocks; i++) {
+    for (int64_t i = 0; i < n; i++) {
         const double *sums = j->sums + i * (H + 3);
         if (j->status[i] != LN_OK)
             return ln__fail(j->status[i], "backtest: a block of windows failed");
-        for (int64_t h = 0; h < H; h++) {
+        for (int64_t h = 0; h < H; h++)
             total[0] += sums[h];
-            if (by_step)
-                by_step[h] += sums[h] / steps;
-            if (by_channel)
-                by_channel[i / j->blocks] += sums[h] / (double)(j->windows * H);
-        }
         for (int k = 0; k < 3; k++)
             total[1 + k] += sums[H + k];
     }
     if (!isfinite(total[0]))
         return ln__fail(LN_ERR_NUMERIC, "backtest: the forecasts are not finite");
+    for (int64_t h = 0; by_step && h < H; h++) { /* nothing of the caller's is touched before */
+        by_step[h] = 0;
+        for (int64_t i = 0; i < n; i++)
+            by_step[h] += j->sums[i * (H + 3) + h] / steps;
+    }
+    for (int64_t c = 0; by_channel && c < C; c++)
+        by_channel[c] = 0;
+    for (int64_t i = 0; by_channel && i < n; i++)
+        for (int64_t h = 0; h < H; h++)
+            by_channel[i / j->blocks] += j->sums[i * (H + 3) + h] / (double)(j->windows * H);
     s->windows = j->windows;
     s->mse = total[0] / all;
     s->mae = total[1] / all;

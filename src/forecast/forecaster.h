@@ -77,7 +77,7 @@ ln_status ln__forecast_weight_need(const double **data, const ln_forecaster *f, 
 
 /* One window of z-scores, f64, by the formula above: the definition. `work`: look_back numbers. */
 void ln__forecaster_window(double *y, const ln_forecaster *f, const double *x, double *work);
-/* Moments of training and validation windows, unless they are there. */
+/* Moments of training and validation windows; once per fit. */
 ln_status ln__fit_moments(ln__fit *fit, const ln_forecaster *f, ln__level level);
 void ln__fit_end(ln__fit *fit);
 /* ln_forecaster_fit, with the fit's curve left in *fit for the report (ln__fit_end). */

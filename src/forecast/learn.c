@@ -12,7 +12,6 @@
 typedef struct run {
     const ln__learner *l;
     ln__fit *fit;
-    const ln__learn_opts *o;
     char *best; /* the block of weights */
     size_t bytes;
     double lowest, train; /* best validation error; training error then */
@@ -76,7 +75,7 @@ static void close_curve(run *r)
 ln_status ln__learn(const ln__learner *l, ln__fit *fit, const ln__learn_opts *o)
 {
     ln_status st = LN_OK;
-    run r = { .l = l, .fit = fit, .o = o, .lowest = INFINITY };
+    run r = { .l = l, .fit = fit, .lowest = INFINITY };
     const ln_training what = { .weights = l->w, .samples = 1, .loss = loss, .evaluate = evaluate, .ctx = &r };
     const ln_optimizer_opts optimizer = adam(o);
     ln_schedule schedule = LN_SCHEDULE_INIT;

@@ -88,8 +88,6 @@ static const fixture fixtures[] = {
 static const setting settings[] = {
     { "factor", "nmf", "rank", "3" },
     { "factor", "seminmf", "rank", "3" },
-    /* of several starts on two threads, how often progress is told is not fixed */
-    { "connectome", "dynamic", "restarts", "1" },
     { NULL, NULL, NULL, NULL },
 };
 

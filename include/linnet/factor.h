@@ -40,7 +40,7 @@ typedef struct ln_factor_opts {
     int64_t patience; /* seminmf with sparsity: sweeps without a better loss before it stops                  */
     double target;    /* stop at a loss of target |X|^2; 0: do not                                            */
     int64_t seed;
-    ln_progress_fn progress;
+    ln_progress_fn progress; /* of all restarts together; one call at a time, from the thread that works          */
     void *payload;
 } ln_factor_opts;
 

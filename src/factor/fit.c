@@ -14,7 +14,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/threads.h"
 #include "factor/mttkrp.h"
 #include "factor/update.h"
 
@@ -205,16 +204,18 @@ static bool finished(run *s, double before)
     return ++s->stale >= o->patience;
 }
 
-/* Only the thread that called asks; the others see what it was told. */
 static bool cancelled(const run *s)
 {
     const ln_factor_opts *o = &s->o->o;
-    if (ln__thread_index() == 0 && o->progress && o->progress(o->payload, "sweep", s->r.sweeps, o->iters)) {
-        if (s->o->cancel)
-            atomic_store(s->o->cancel, 1);
-        return true;
-    }
-    return s->o->cancel && atomic_load(s->o->cancel);
+    ln__fit_watch *w = s->o->watch;
+    if (!w)
+        return o->progress && o->progress(o->payload, "sweep", s->r.sweeps, o->iters);
+    pthread_mutex_lock(&w->lock);
+    if (!w->stopped && o->progress)
+        w->stopped = o->progress(o->payload, "sweep", w->sweeps++, o->iters * o->restarts);
+    const bool stopped = w->stopped;
+    pthread_mutex_unlock(&w->lock);
+    return stopped;
 }
 
 static ln_status iterate(run *s)

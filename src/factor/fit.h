@@ -4,7 +4,7 @@
 
 #include <linnet/factor.h>
 
-#include <stdatomic.h>
+#include <pthread.h>
 
 #include "factor/kruskal.h"
 
@@ -16,6 +16,13 @@ typedef enum ln__start_kind {
     LN__START_KMEANS = 4
 } ln__start_kind;
 
+/* What restarts side by side share: one of them at a time tells of its sweep, and all see that they are to stop. */
+typedef struct ln__fit_watch {
+    pthread_mutex_t lock;
+    int64_t sweeps; /* of all restarts */
+    bool stopped;
+} ln__fit_watch;
+
 typedef struct ln__fit_opts {
     ln_factor_opts o;
     ln__start_kind start;
@@ -24,7 +31,7 @@ typedef struct ln__fit_opts {
     bool prox;                /* … as a proximal step, whose loss never rises                             */
     double eps;               /* below the line of the semi-NMF rule                                      */
     int64_t keep;             /* entries per column of the first factor that may differ from 0; 0: all    */
-    atomic_int *cancel;       /* shared by the restarts; may be NULL                                      */
+    ln__fit_watch *watch;     /* shared by the restarts; NULL for a fit alone                             */
 } ln__fit_opts;
 
 typedef struct ln__fit_report {

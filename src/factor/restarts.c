@@ -42,14 +42,21 @@ done:
     return st;
 }
 
+static bool stopped(ln__fit_watch *w)
+{
+    pthread_mutex_lock(&w->lock);
+    const bool yes = w->stopped;
+    pthread_mutex_unlock(&w->lock);
+    return yes;
+}
+
 static void run_some(void *ctx, int64_t begin, int64_t end)
 {
     const all *a = ctx;
     for (int64_t i = begin; i < end; i++) {
         one *w = &a->of[i];
-        w->st = a->o.cancel && atomic_load(a->o.cancel)
-                    ? ln__fail(LN_ERR_CANCELLED, "stopped before restart %lld", (long long)i)
-                    : run_one(w, a->d, &a->o, i);
+        w->st = stopped(a->o.watch) ? ln__fail(LN_ERR_CANCELLED, "stopped before restart %lld", (long long)i)
+                                    : run_one(w, a->d, &a->o, i);
         if (w->st != LN_OK)
             ln__format(w->message, sizeof w->message, "%s", ln_last_error());
     }
@@ -69,9 +76,9 @@ ln_status ln__fit_restarts(ln__kruskal *k, const ln__data *d, const ln__fit_opts
 {
     ln_status st = LN_OK;
     const int64_t n = opts->o.restarts;
-    atomic_int cancel = 0;
+    ln__fit_watch watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
     all a = { .d = d, .o = *opts };
-    a.o.cancel = &cancel;
+    a.o.watch = &watch;
     LN_TRY(LN_NEW0(&a.of, n));
     ln__parallel_for(n, 1, run_some, &a);
     for (int64_t i = 0; i < n; i++)

@@ -1,4 +1,5 @@
-/* sparse_file.c - sparse matrices from Matrix Market, scipy npz and dense arrays, told apart by their first bytes. */
+/* sparse_file.c - sparse matrices from Matrix Market, scipy npz, PETSc binaries and dense arrays, told apart by their
+ * first bytes. */
 #include "linop/sparse_file.h"
 
 #include <linnet/io.h>
@@ -6,6 +7,7 @@
 
 #include "io/archive.h"
 #include "io/gz.h"
+#include "io/petsc.h"
 
 static ln_status first_bytes(char head[16], size_t *n, const char *path)
 {
@@ -30,9 +32,31 @@ static bool is_mtx(const char *path)
     return first_bytes(head, &n, path) == LN_OK && n >= 14 && strncasecmp(head, "%%MatrixMarket", 14) == 0;
 }
 
+static bool is_petsc(const char *path)
+{
+    char head[16];
+    size_t n = 0;
+    return first_bytes(head, &n, path) == LN_OK && ln__petsc_begins(head, n);
+}
+
+/* The first matrix of the file. */
+static ln_status read_petsc(ln__coo *out, const char *path)
+{
+    ln_status st = LN_OK;
+    ln__petsc p = { 0 };
+    LN_TRY(ln__petsc_read(&p, path));
+    if (!p.has_matrix)
+        LN_FAIL(LN_ERR_SHAPE, "%s: holds a vector, expected a matrix", path);
+    *out = p.matrix;
+    p.matrix = (ln__coo){ 0 };
+done:
+    ln__petsc_free(&p);
+    return st;
+}
+
 bool ln__sparse_looks_like(const char *path)
 {
-    return is_mtx(path) || ln__npz_is_sparse(path);
+    return is_mtx(path) || is_petsc(path) || ln__npz_is_sparse(path);
 }
 
 /* The one array of an archive as f64. */
@@ -76,6 +100,9 @@ ln_status ln__csr_read(ln__csr **out, ln__sparse_facts *facts, const char *path,
     } else if (ln__npz_is_sparse(path)) {
         LN_TRY(ln__npz_sparse_read(&coo, path));
         f.format = "npz";
+    } else if (is_petsc(path)) {
+        LN_TRY(read_petsc(&coo, path));
+        f.format = "petsc";
     } else {
         LN_TRY(read_dense(&dense, &f.format, path));
     }

@@ -54,8 +54,7 @@ def seminmf_steps(a, rank, batch, np):
         yield f, g.T
 
 
-def ntf_steps(x, rank, batch):
-    from tensorly.decomposition import non_negative_parafac_hals as fit
+def cp_steps(x, rank, batch, fit):
 
     cp = "random"
     while True:
@@ -92,9 +91,11 @@ def main():
     else:
         try:
             import tensorly
+            from tensorly.decomposition import non_negative_parafac_hals, parafac
 
+            name, fit = ("tensorly ALS", parafac) if kind == "cp" else ("tensorly HALS", non_negative_parafac_hals)
             loss = lambda cp: float(np.sum((x - tensorly.cp_to_tensor(cp)) ** 2))
-            jobs.append(("tensorly HALS", tensorly.__version__, ntf_steps(x, rank, 10), loss))
+            jobs.append((name, tensorly.__version__, cp_steps(x, rank, 10, fit), loss))
         except ImportError:
             missing.append("tensorly")
     for name, version, steps, loss in jobs:

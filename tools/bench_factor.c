@@ -1,5 +1,5 @@
-/* bench_factor.c - `linnet bench factor`: fits to one loss, NMF, semi-NMF and non-negative CP, from random starts. The
- * loss to reach is 1.01 times what a long run of ours comes to; peers fit the same file to the same loss. */
+/* bench_factor.c - `linnet bench factor`: fits to one loss, NMF, semi-NMF, CP and non-negative CP, from random starts.
+ * The loss to reach is 1.01 times what a long run of ours comes to; peers fit the same file to the same loss. */
 #include <string.h>
 
 #include <linnet/factor.h>
@@ -19,6 +19,7 @@ typedef struct shape {
 static const shape shapes[] = {
     { "nmf", "NMF 2000 x 1000, rank 20", 2, { 2000, 1000, 1 }, 20 },
     { "seminmf", "semi-NMF 1000 x 2000, rank 20", 2, { 1000, 2000, 1 }, 20 },
+    { "cp", "CP 150 x 150 x 100, rank 10", 3, { 150, 150, 100 }, 10 },
     { "ntf", "NTF 150 x 150 x 100, rank 10", 3, { 150, 150, 100 }, 10 },
 };
 
@@ -36,13 +37,13 @@ static ln_status make(ln_tensor **out, const shape *s)
     ln_tensor *x = NULL;
     double *f[3] = { NULL };
     ln__rng rng = ln__rng_make(7, 0xbe);
-    const bool free_first = strcmp(s->key, "seminmf") == 0;
+    const bool free_all = strcmp(s->key, "cp") == 0, free_first = free_all || strcmp(s->key, "seminmf") == 0;
     LN_TRY(ln_tensor_new(&x, LN_F64, s->order, s->dims));
     for (int n = 0; n < 3; n++) {
         LN_TRY(LN_NEW(&f[n], s->dims[n] * s->rank));
         for (int64_t i = 0; i < s->dims[n] * s->rank; i++) {
             const double u = ln__rng_uniform(&rng);
-            f[n][i] = n >= s->order ? 1 : n == 0 && free_first ? 2 * u - 1 : u < 0.5 ? 0 : u;
+            f[n][i] = n >= s->order ? 1 : free_all || (n == 0 && free_first) ? 2 * u - 1 : u < 0.5 ? 0 : u;
         }
     }
     double *data = ln_tensor_data(x);
@@ -69,10 +70,9 @@ static ln_status fit(void *arg)
     ln_tensor *f[4] = { NULL };
     w->r.struct_size = sizeof w->r;
     if (w->s->order == 3)
-        st = ln_ntf(&f[0], f + 1, w->x, NULL, &w->o, &w->r);
+        st = (strcmp(w->s->key, "cp") == 0 ? ln_cp : ln_ntf)(&f[0], f + 1, w->x, NULL, &w->o, &w->r);
     else
-        st = strcmp(w->s->key, "nmf") == 0 ? ln_nmf(&f[0], &f[1], w->x, NULL, &w->o, &w->r)
-                                           : ln_seminmf(&f[0], &f[1], w->x, NULL, &w->o, &w->r);
+        st = (strcmp(w->s->key, "nmf") == 0 ? ln_nmf : ln_seminmf)(&f[0], &f[1], w->x, NULL, &w->o, &w->r);
     for (int n = 0; n < 4; n++)
         ln_tensor_release(f[n]);
     return st;

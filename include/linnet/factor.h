@@ -42,11 +42,12 @@ typedef struct ln_factor_opts {
     int64_t seed;
     ln_progress_fn progress; /* of all restarts together; one call at a time, from the thread that works          */
     void *payload;
+    int32_t extrapolate; /* hals without sparsity: sweeps begin beyond the last iterate while that lowers the loss  */
 } ln_factor_opts;
 
 #define LN_FACTOR_OPTS_INIT                                                                                            \
     {                                                                                                                  \
-        sizeof(ln_factor_opts), 0, 0, 5, 1, 0, 500, 1e-7, 1, 100, 0, 0, NULL, NULL                                     \
+        sizeof(ln_factor_opts), 0, 0, 5, 1, 0, 500, 1e-7, 1, 100, 0, 0, NULL, NULL, 1                                  \
     }
 
 /** What happened. Set struct_size; the library fills what fits. */

@@ -7,6 +7,7 @@
  * (EM; Kiers 1997).
  * Order: when the second half of the modes begins, the columns of all factors but the first are made unit and the first
  * takes their norms; for a matrix that is step 3 of the semi-NMF of Shafran et al. 2025 (arXiv 2506.10920).
+ * Sweeps begin beyond the last iterate while that pays (momentum.h).
  * Pitfall: with a cap on the entries per column the loss does rise at times, so the best iterate is what counts. */
 #include "factor/fit.h"
 
@@ -14,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "factor/momentum.h"
 #include "factor/mttkrp.h"
 #include "factor/update.h"
 
@@ -28,6 +30,7 @@ typedef struct run {
     ln__kruskal *k, best;
     ln__data *d;
     ln__halves h;
+    ln__momentum momentum;
     double *gram[LN_MAX_DIMS], *g, *work; /* (rank, rank) each; work twice that */
     double best_loss;
     int64_t stale, cap_trace;
@@ -43,6 +46,7 @@ static void run_free(run *s)
     ln__free(s->r.trace);
     ln__halves_free(&s->h);
     ln__kruskal_free(&s->best);
+    ln__momentum_free(&s->momentum);
 }
 
 static ln_status run_new(run *s)
@@ -56,6 +60,8 @@ static ln_status run_new(run *s)
     LN_TRY(LN_NEW(&s->work, 2 * square));
     if (s->o->keep > 0)
         LN_TRY(ln__kruskal_new(&s->best, s->k->order, s->k->dims, s->k->rank));
+    LN_TRY(ln__momentum_new(&s->momentum, s->k,
+                            s->o->o.extrapolate && s->o->o.solver == LN_FACTOR_HALS && s->o->keep == 0));
 done:
     return st;
 }
@@ -63,6 +69,20 @@ done:
 static ln_status gram_of(run *s, int n)
 {
     return ln__dsyrk(true, s->k->rank, s->k->dims[n], 1, s->k->f[n], s->k->rank, 0, s->gram[n], s->k->rank);
+}
+
+static ln_status grams(run *s)
+{
+    ln_status st = LN_OK;
+    for (int n = 0; n < s->d->order; n++)
+        LN_TRY(gram_of(s, n));
+done:
+    return st;
+}
+
+static double floor_of(const run *s, int mode)
+{
+    return mode == 0 ? FLOOR * s->d->rms : FLOOR;
 }
 
 static void gram_without(run *s, int mode)
@@ -95,7 +115,7 @@ static ln_status update(run *s, int mode, const double *p)
     if (!s->o->nonneg[mode])
         return ln__update_free(w, p, s->g, rows, rank, s->o->ridge, s->o->prox, s->work);
     if (s->o->o.solver == LN_FACTOR_HALS)
-        return ln__update_hals(w, p, s->g, rows, rank, inner, mode == 0 ? FLOOR * s->d->rms : FLOOR);
+        return ln__update_hals(w, p, s->g, rows, rank, inner, floor_of(s, mode));
     bool all = true;
     for (int n = 0; n < s->d->order; n++)
         all = all && s->o->nonneg[n];
@@ -110,8 +130,7 @@ static ln_status sweep(run *s, const double **p)
     for (int n = 0; n < d->order; n++) {
         if (n == d->split) {
             ln__kruskal_gather(s->k);
-            for (int m = 0; m < d->order; m++)
-                LN_TRY(gram_of(s, m));
+            LN_TRY(grams(s));
         }
         if (n == 0 || n == d->split)
             LN_TRY(ln__halves_begin(&s->h, s->k, n));
@@ -180,8 +199,8 @@ static ln_status reseed_dead(run *s)
             continue;
         LN_TRY(ln__residual_reseed(&gain, s->d, s->k, r));
         s->r.reseeded += gain > 0;
-        for (int n = 0; n < s->d->order; n++)
-            LN_TRY(gram_of(s, n));
+        ln__momentum_forget(&s->momentum);
+        LN_TRY(grams(s));
     }
 done:
     return st;
@@ -218,24 +237,46 @@ static bool cancelled(const run *s)
     return stopped;
 }
 
+/* A sweep, from beyond the last iterate if there is momentum. *taken_back: it gained no more than would end the fit, so
+ * the model and its loss are those before it again. */
+static ln_status step(run *s, double before, bool *taken_back)
+{
+    ln_status st = LN_OK;
+    const double *p = NULL;
+    double floor[LN_MAX_DIMS];
+    for (int n = 0; n < s->d->order; n++)
+        floor[n] = s->o->nonneg[n] ? floor_of(s, n) : -INFINITY;
+    if (ln__momentum_leap(&s->momentum, s->k, floor))
+        LN_TRY(grams(s));
+    LN_TRY(sweep(s, &p));
+    LN_TRY(loss_now(s, p));
+    *taken_back = ln__momentum_settle(&s->momentum, s->k, before - s->r.loss > s->o->o.tol * s->d->norm2);
+    if (!*taken_back)
+        goto done;
+    s->r.loss = before;
+    LN_TRY(grams(s));
+    if (s->d->missing)
+        LN_TRY(ln__residual_fill(&s->r.loss, s->d, s->k));
+done:
+    return st;
+}
+
 static ln_status iterate(run *s)
 {
     ln_status st = LN_OK;
     double before = INFINITY;
-    const double *p = NULL;
-    for (int n = 0; n < s->d->order; n++)
-        LN_TRY(gram_of(s, n));
+    bool taken_back = false;
+    LN_TRY(grams(s));
     while (s->r.sweeps < s->o->o.iters && !s->r.converged) {
         if (cancelled(s))
             LN_FAIL(LN_ERR_CANCELLED, "stopped after %lld sweeps", (long long)s->r.sweeps);
-        LN_TRY(sweep(s, &p));
-        LN_TRY(loss_now(s, p));
+        LN_TRY(step(s, before, &taken_back));
         s->r.sweeps++;
         if (!isfinite(s->r.loss))
             LN_FAIL(LN_ERR_NUMERIC, "the loss after sweep %lld is not finite", (long long)s->r.sweeps);
         LN_TRY(remember(s));
         s->r.rise = fmax(s->r.rise, (s->r.loss - before) / s->d->norm2);
-        s->r.converged = finished(s, before);
+        s->r.converged = !taken_back && finished(s, before);
         before = s->r.loss;
         if (!s->r.converged && s->r.sweeps < s->o->o.iters)
             LN_TRY(reseed_dead(s));

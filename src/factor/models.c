@@ -16,6 +16,9 @@
 #define TOL                                                                                                            \
     LN_P_REAL(ln_factor_opts, tol, 1e-7, 0, 1, "stop when a sweep lowers the loss by less than this, times |X|^2")
 #define TARGET LN_P_REAL(ln_factor_opts, target, 0, 0, 1, "stop at a loss of this times |X|^2; 0: do not")
+#define EXTRAPOLATE                                                                                                    \
+    LN_P_BOOL(ln_factor_opts, extrapolate, 1,                                                                          \
+              "begin sweeps beyond the last iterate while that lowers the loss (not mu)")
 
 const ln_param ln__nmf_params[] = {
     RANK,
@@ -26,6 +29,7 @@ const ln_param ln__nmf_params[] = {
     ITERS,
     TOL,
     TARGET,
+    EXTRAPOLATE,
     LN_P_END,
 };
 
@@ -40,11 +44,14 @@ const ln_param ln__seminmf_params[] = {
     ITERS,
     TOL,
     TARGET,
+    EXTRAPOLATE,
     LN_P_END,
 };
 
-const ln_param ln__cp_params[] = { RANK, RESTARTS, ITERS, TOL, TARGET, LN_P_END };
-const ln_param ln__ntf_params[] = { RANK, SOLVER("hals|mu"), RESTARTS, INNER, ITERS, TOL, TARGET, LN_P_END };
+const ln_param ln__cp_params[] = { RANK, RESTARTS, ITERS, TOL, TARGET, EXTRAPOLATE, LN_P_END };
+const ln_param ln__ntf_params[] = {
+    RANK, SOLVER("hals|mu"), RESTARTS, INNER, ITERS, TOL, TARGET, EXTRAPOLATE, LN_P_END
+};
 
 const ln__model_kind ln__kind_nmf = { "nmf", ln__nmf_params, true, true, true };
 const ln__model_kind ln__kind_seminmf = { "seminmf", ln__seminmf_params, false, true, true };
@@ -114,11 +121,12 @@ ln_status ln__model_settings(ln__fit_opts *f, const ln__model_kind *kind, const 
     f->start = o->init == 0 ? LN__START_RANDOM : (ln__start_kind)(o->init + (semi ? 2 : 0));
     for (int n = 0; n < d->order; n++)
         f->nonneg[n] = n == 0 ? kind->nonneg_first : kind->nonneg_rest;
-    f->prox = !kind->nonneg_first && !kind->nonneg_rest;
-    f->ridge = f->prox ? 1e-12 : 1e-6; /* of unit columns; semi-NMF as published */
     f->eps = 1e-6 * d->rms * d->rms;
     if (semi && o->sparsity < 1)
         f->keep = LN_MAX(1, (int64_t)ceil(o->sparsity * (double)d->dims[0]));
+    /* A plain ridge can raise the loss where a column of Y has become short. */
+    f->prox = !kind->nonneg_first && o->solver == LN_FACTOR_HALS && f->keep == 0;
+    f->ridge = f->prox ? 1e-12 : 1e-6; /* of unit columns; semi-NMF as published */
     return LN_OK;
 }
 

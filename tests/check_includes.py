@@ -19,6 +19,7 @@ PUBLIC = {
     "io.h": "io", "tokenizer.h": "text", "linop.h": "linop", "tape.h": "grad", "ops.h": "grad", "train.h": "grad",
     "model.h": "model", "generate.h": "model", "eval.h": "model", "compress.h": "compress", "gpt.h": "train", "tune.h": "adapt",
     "regress.h": "solve",
+    "solve.h": "solve",
     "connectome.h": "factor",
     "forecast.h": "forecast",
     "linnet.h": "*",

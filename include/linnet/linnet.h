@@ -18,6 +18,7 @@
 #include <linnet/params.h>
 #include <linnet/regress.h>
 #include <linnet/result.h>
+#include <linnet/solve.h>
 #include <linnet/system.h>
 #include <linnet/tensor.h>
 #include <linnet/tokenizer.h>

@@ -53,21 +53,21 @@ static void line_f64(double *restrict y, const double *x, const double *const be
     }
 }
 
-void ln__stencil_planes(const ln__stencil *s, double *y, const double *x, int64_t begin, int64_t end)
+void ln__stencil_lines(const ln__stencil *s, double *y, const double *x, int64_t begin, int64_t end)
 {
     const int64_t n = s->dims[2], plane = s->dims[1] * n;
-    for (int64_t i = begin; i < end; i++)
-        for (int64_t j = 0; j < s->dims[1]; j++) {
-            const double *at = x + i * plane + j * n;
-            const double *const beside[4] = { i > 0 ? at - plane : NULL, i + 1 < s->dims[0] ? at + plane : NULL,
-                                              j > 0 ? at - n : NULL, j + 1 < s->dims[1] ? at + n : NULL };
-            line_f64(y + i * plane + j * n, at, beside, s);
-        }
+    for (int64_t l = begin; l < end; l++) {
+        const int64_t i = l / s->dims[1], j = l % s->dims[1];
+        const double *at = x + l * n;
+        const double *const beside[4] = { i > 0 ? at - plane : NULL, i + 1 < s->dims[0] ? at + plane : NULL,
+                                          j > 0 ? at - n : NULL, j + 1 < s->dims[1] ? at + n : NULL };
+        line_f64(y + l * n, at, beside, s);
+    }
 }
 
 int64_t ln__stencil_chunk(const ln__stencil *s)
 {
-    return LN_MAX(CHUNK / LN_MAX(s->dims[1] * s->dims[2], 1), 1);
+    return LN_MAX(CHUNK / s->dims[2], 1);
 }
 
 typedef struct stencil_job {
@@ -76,17 +76,18 @@ typedef struct stencil_job {
     const double *x;
 } stencil_job;
 
-static void run_planes(void *ctx, int64_t begin, int64_t end)
+static void run_lines(void *ctx, int64_t begin, int64_t end)
 {
     const stencil_job *j = ctx;
-    ln__stencil_planes(j->s, j->y, j->x, begin, end);
+    ln__stencil_lines(j->s, j->y, j->x, begin, end);
 }
 
 static ln_status apply_f64(const ln_linop *self, double *y, int64_t ldy, const double *x, int64_t ldx, int64_t T)
 {
     const ln__stencil *s = &of(self)->s;
     for (int64_t t = 0; t < T; t++)
-        ln__parallel_for(s->dims[0], ln__stencil_chunk(s), run_planes, &(stencil_job){ s, y + t * ldy, x + t * ldx });
+        ln__parallel_for(s->dims[0] * s->dims[1], ln__stencil_chunk(s), run_lines,
+                         &(stencil_job){ s, y + t * ldy, x + t * ldx });
     return LN_OK;
 }
 

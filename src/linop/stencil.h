@@ -13,9 +13,9 @@ typedef struct ln__stencil {
 
 /* NULL: another kind. */
 const ln__stencil *ln__linop_stencil_of(const ln_linop *op);
-/* Planes begin … end-1 of axis 0 of y = A x. */
-void ln__stencil_planes(const ln__stencil *s, double *y, const double *x, int64_t begin, int64_t end);
-/* How many planes a thread takes at a time; depends on the grid only. */
+/* The lines along the last axis of y = A x: begin … end-1 of dims[0] dims[1]. */
+void ln__stencil_lines(const ln__stencil *s, double *y, const double *x, int64_t begin, int64_t end);
+/* How many lines a thread takes at a time; depends on the grid only. */
 int64_t ln__stencil_chunk(const ln__stencil *s);
 
 #endif
